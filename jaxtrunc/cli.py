@@ -1,0 +1,5 @@
+"""The verbs; thin: parse, call a recipe, exit code."""
+
+
+def main() -> None:
+    """Entry point (being written)."""

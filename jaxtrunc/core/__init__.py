@@ -1,0 +1,1 @@
+"""What every room stands on: errors, trees, files, meshes. Imports no other room."""

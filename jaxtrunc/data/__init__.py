@@ -1,0 +1,1 @@
+"""Benchmarks: where rows come from, how they become prompts, and batches of few shapes."""

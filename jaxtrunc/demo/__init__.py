@@ -1,0 +1,1 @@
+"""The embedded tiny base model and the text generator that made it."""

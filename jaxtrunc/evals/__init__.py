@@ -1,0 +1,1 @@
+"""Scores, group metrics with intervals, the sweep, the choice of k and the verdict."""

@@ -1,0 +1,1 @@
+"""One decoder for every family, and the way in from and out to Hugging Face directories."""

@@ -1,0 +1,1 @@
+"""What a verb does, told as a short story."""

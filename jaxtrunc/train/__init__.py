@@ -1,0 +1,1 @@
+"""Fine-tuning and pre-training in Optax, with exact resume."""
