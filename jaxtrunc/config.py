@@ -1,0 +1,185 @@
+"""The schema of a run config: frozen dataclasses. YAML files in configs/ hold the values, the command line overrides."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from jaxtrunc.core.errors import InputError, refuse_unknown_keys
+from jaxtrunc.train.settings import TrainSettings
+
+Schema = TypeVar("Schema")
+Operators = ("top_k", "bottom_k", "drop_top_k", "random_k", "interpolate")
+
+
+@dataclasses.dataclass(frozen=True)
+class DecomposeSettings:
+    """Which matrices are decomposed, and how.
+
+    Attributes:
+      include: regexes searched in the Hugging Face tensor name; default: attention and MLP linears.
+      exclude: regexes; a tensor that matches one is left out.
+      backend: gram64 (float64 Gram on the host), host, device, randomized or gram32 (leading components only);
+        null chooses gram64 on CPU and device elsewhere.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    backend: typing.Literal["gram64", "host", "device", "randomized", "gram32"] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepSettings:
+    """Which levels are evaluated, and on what.
+
+    Attributes:
+      operators: names from the registry (`jaxtrunc sweep --help` lists them).
+      ranks: components kept per matrix; null: 0, 1, 2, 4, … and full.
+      fractions: shares of each matrix's rank, beside or instead of ranks.
+      alphas: points of the interpolation W_base + α ΔW.
+      seeds: one draw of the random operators per seed.
+      match_norm: add, for every control, the same level rescaled to the norm of top_k.
+      residual: whose value the tensors outside the selection take, ft or base.
+      split: the split that is reported; the validation split, if there is one, is always scored too, to choose k.
+      limit: evaluate a seeded sample of this many rows, stratified by label and attributes.
+      batch_size: prompts per forward pass.
+      log_samples: write one file of prompts and scores per record.
+    """
+
+    operators: tuple[str, ...] = Operators
+    ranks: tuple[int, ...] | None = None
+    fractions: tuple[float, ...] = ()
+    alphas: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    match_norm: bool = False
+    residual: typing.Literal["ft", "base"] = "ft"
+    split: str = "test"
+    limit: int | None = None
+    batch_size: int = 32
+    log_samples: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshSettings:
+    """Sizes of the compute mesh; their product is the number of devices (data null: what the others leave)."""
+
+    data: int | None = None
+    fsdp: int = 1
+    tensor: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything `jaxtrunc run` needs; paths are relative to the config file.
+
+    Attributes:
+      name: the run's name; the default output directory is runs/NAME.
+      base_model: REF of the base model.
+      model: REF of the fine-tuned model; null: fine-tune the base model here.
+      task: path of a task file, or the task itself as a mapping.
+    """
+
+    name: str
+    base_model: str
+    task: str | dict
+    model: str | None = None
+    train: TrainSettings = dataclasses.field(default_factory=TrainSettings)
+    decompose: DecomposeSettings = dataclasses.field(default_factory=DecomposeSettings)
+    sweep: SweepSettings = dataclasses.field(default_factory=SweepSettings)
+    mesh: MeshSettings = dataclasses.field(default_factory=MeshSettings)
+    out_path: str | None = None
+
+
+def read_config(path: Path, overrides: tuple[str, ...] = (), schema: type[Schema] = RunConfig) -> Schema:
+    """Read a YAML config file, apply `section.key=value` overrides, check every key and type.
+
+    Raises:
+      InputError: no such file, not YAML, an unknown key (the nearest known one is named) or a value of another type.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such config file")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected a mapping of keys, found {type(values).__name__}")
+    return from_mapping(schema, override(values, overrides), str(path))
+
+
+def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
+    """`values` with every `section.key=value` applied; the value is read as YAML."""
+    result = dict(values)
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name:
+            raise InputError(f"'{assignment}': an override is written section.key=value")
+        *sections, key = name.split(".")
+        place = result
+        for section in sections:
+            place[section] = dict(place.get(section) or {})
+            place = place[section]
+        place[key] = yaml.safe_load(text)
+    return result
+
+
+def from_mapping(schema: type[Schema], values: Mapping[str, Any], where: str) -> Schema:
+    """A dataclass from plain values, nested dataclasses included; `InputError` names file, key, expected and found."""
+    hints = typing.get_type_hints(schema)
+    fields = {field.name: field for field in dataclasses.fields(schema)}  # type: ignore[arg-type]
+    refuse_unknown_keys(values, fields, where)
+    for name, field in fields.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and name not in values:
+            raise InputError(f"{where}: the key '{name}' is missing")
+    return schema(**{name: _convert(hints[name], value, f"{where}: {name}") for name, value in values.items()})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """`value` as the annotated type, or `InputError`; whole numbers serve as floats, lists as tuples."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(arguments, value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise InputError(f"{where}: expected one of {', '.join(map(str, arguments))}, found {value!r}")
+        return value
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_convert(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+        return from_mapping(hint, value, where)
+    return _plain(hint, value, where)
+
+
+def _convert_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in arguments:
+        return None
+    problems = []
+    for argument in arguments:
+        if argument is not type(None):
+            try:
+                return _convert(argument, value, where)
+            except InputError as error:
+                problems.append(error)
+    raise problems[0]
+
+
+def _plain(hint: Any, value: Any, where: str) -> Any:
+    if hint is float and isinstance(value, str):  # YAML 1.1 reads 2e-5 as a string
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    kind = typing.get_origin(hint) or hint
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    wanted = {tuple: "a list", dict: "a mapping", str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    raise InputError(f"{where}: expected {wanted.get(kind, getattr(kind, '__name__', kind))}, found {value!r}")

@@ -1,0 +1,48 @@
+"""Build beside, rename into place: nothing half-written ever looks finished, and nothing is overwritten unasked."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jaxtrunc.core.errors import InputError
+
+
+def staging_name(final: Path) -> Path:
+    """Where `final` is built: a hidden sibling, so that the rename stays on one file system."""
+    return final.with_name(f".{final.name}.staged")
+
+
+def publish(staged: Path, final: Path) -> None:
+    """Rename a finished directory into place, replacing an older `final` only now."""
+    older = final.with_name(f".{final.name}.older")
+    shutil.rmtree(older, ignore_errors=True)
+    if final.exists():
+        os.replace(final, older)
+    os.replace(staged, final)
+    shutil.rmtree(older, ignore_errors=True)
+
+
+def refuse_taken(directory: Path) -> None:
+    """Raise `InputError` unless `directory` is free to write: absent, or an empty directory."""
+    if directory.is_file() or (directory.is_dir() and any(directory.iterdir())):
+        raise InputError(f"{directory}: exists and is not empty; nothing is overwritten, choose another --out-path")
+
+
+@contextmanager
+def new_directory(final: Path) -> Iterator[Path]:
+    """A directory to write into that becomes `final` only if the block succeeds; `InputError` if `final` is taken."""
+    refuse_taken(final)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    staged = staging_name(final)
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir()
+    try:
+        yield staged
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+    if final.is_dir():
+        final.rmdir()
+    publish(staged, final)
