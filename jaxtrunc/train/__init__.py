@@ -1,1 +1,8 @@
-"""Fine-tuning and pre-training in Optax, with exact resume."""
+"""Training: settings, the loop, checkpoints. This file imports no jax, so that the command line can read the settings.
+
+The entry points are `jaxtrunc.train.finetune.finetune` and `jaxtrunc.train.pretrain.pretrain`.
+"""
+
+from jaxtrunc.train.settings import PretrainSettings, TrainSettings
+
+__all__ = ["PretrainSettings", "TrainSettings"]

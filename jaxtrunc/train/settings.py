@@ -1,0 +1,102 @@
+"""What can be set about training: frozen dataclasses, standard library only (the command line imports them)."""
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from jaxtrunc.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Fine-tuning; the defaults are those of the method specification, section 6.
+
+    Attributes:
+      scope: which tensors are trained: linear (attention and MLP matrices, so that k = 0 is exactly the base model) or all.
+      learning_rate: the peak, reached after the warm-up.
+      schedule: what follows the warm-up: cosine or linear decay to zero, or constant.
+      warmup_share: share of all steps in which the learning rate rises from near zero to its peak.
+      weight_decay: decoupled (AdamW); never applied to norm scales and biases.
+      beta1: decay of the mean of gradients.
+      beta2: decay of the mean of squared gradients.
+      epsilon: added to the root of the mean of squared gradients.
+      clip: largest global norm of the gradient; null: no clipping.
+      epochs: passes over the training rows.
+      max_steps: stop after this many optimiser steps, however many epochs that is; null: no limit.
+      batch_size: rows per optimiser step.
+      accumulation: parts into which a batch is cut to save memory; the result is that of the whole batch.
+      remat: compute activations again in the backward pass instead of storing them.
+      seed: order of the rows, and of random initial weights.
+      eval_every: steps between two evaluations on the validation split; null: once per epoch.
+      patience: stop after this many evaluations without a better one; null: never stop early.
+      keep: return the weights of the best validation accuracy (best) or of the last step (last).
+      checkpoint_every: steps between two checkpoints.
+      log_every: steps between two lines of metrics.jsonl.
+    """
+
+    scope: Literal["linear", "all"] = "linear"
+    learning_rate: float = 2e-5
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_share: float = 0.03
+    weight_decay: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    clip: float | None = 1.0
+    epochs: int = 3
+    max_steps: int | None = None
+    batch_size: int = 32
+    accumulation: int = 1
+    remat: bool = False
+    seed: int = 0
+    eval_every: int | None = None
+    patience: int | None = None
+    keep: Literal["best", "last"] = "best"
+    checkpoint_every: int = 200
+    log_every: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range with an `InputError` that names the key."""
+        for name in ("epochs", "max_steps", "batch_size", "accumulation", "eval_every", "patience",
+                     "checkpoint_every", "log_every"):
+            self._check(name, lambda value: value >= 1, "at least 1")
+        for name in ("learning_rate", "clip", "epsilon"):
+            self._check(name, lambda value: value > 0, "above 0")
+        for name in ("warmup_share", "beta1", "beta2"):
+            self._check(name, lambda value: 0 <= value < 1, "from 0 to below 1")
+        self._check("weight_decay", lambda value: value >= 0, "at least 0")
+        if self.batch_size % self.accumulation:
+            raise InputError(f"train: batch_size {self.batch_size} is not a multiple of accumulation {self.accumulation}")
+
+    def _check(self, name: str, holds, wanted: str) -> None:
+        value = getattr(self, name)
+        if value is not None and not holds(value):
+            raise InputError(f"train: {name} must be {wanted}, found {value}")
+
+
+@dataclass(frozen=True)
+class PretrainSettings(TrainSettings):
+    """Pre-training a small base model on plain text: the same loop, every tensor trained, other defaults.
+
+    Attributes:
+      window: tokens per row of text.
+    """
+
+    scope: Literal["linear", "all"] = "all"
+    learning_rate: float = 2e-3
+    warmup_share: float = 0.05
+    weight_decay: float = 0.1
+    beta2: float = 0.95
+    epochs: int = 1
+    batch_size: int = 32
+    keep: Literal["best", "last"] = "last"
+    checkpoint_every: int = 500
+    window: int = 256
+
+
+RESUMABLE_DIFFERENCES = ("checkpoint_every", "log_every")
+
+
+def differences(before: dict, now: TrainSettings) -> list[str]:
+    """Keys whose change would make a resumed run another run, as `key was X, is Y`."""
+    return [f"{field.name} was {before.get(field.name)}, is {getattr(now, field.name)}" for field in fields(now)
+            if field.name not in RESUMABLE_DIFFERENCES and before.get(field.name) != getattr(now, field.name)]
