@@ -1,5 +1,104 @@
-"""The verbs; thin: parse, call a recipe, exit code."""
+"""The program: parse a verb, run it, turn what went wrong into one line and an exit code."""
+
+import contextlib
+import io
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+
+from jaxtrunc import __version__
+from jaxtrunc.core.errors import InputError, Interrupted, JaxtruncError
+from jaxtrunc.core.progress import set_quiet
+from jaxtrunc.verbs import VERBS, Verb
+
+DESCRIPTION = """What fine-tuning wrote into a model's weights.
+
+Takes a base model and its fine-tuned twin (or makes the twin), decomposes every weight update ΔW, cuts it at many
+ranks, and says with honest statistics whether cutting the tail removed a shortcut. Start with `jaxtrunc demo`."""
 
 
-def main() -> None:
-    """Entry point (being written)."""
+def main(argv: list[str] | None = None) -> None:
+    """Run one verb; exits with 0 (done), 1 (failed), 2 (wrong usage or input) or 3 (interrupted, resumable)."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments == ["--version"]:
+        print(f"jaxtrunc {__version__}")
+        return
+    debug = "--debug" in arguments
+    try:
+        verb = parse(arguments)
+        debug = verb.debug
+        _settle(verb)
+        verb.run()
+    except JaxtruncError as error:
+        _fail(str(error), error.exit_code, debug)
+    except (KeyboardInterrupt, _Terminated):
+        _fail("interrupted; the same command with --resume continues", Interrupted.exit_code, debug)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror or error}", 1, debug)
+    except Exception as error:
+        _fail(f"{type(error).__name__}: {error} (a defect of jaxtrunc; --debug shows where)", 1, debug)
+
+
+def parse(arguments: list[str]) -> Verb:
+    """The verb with its options; help texts leave by SystemExit(0).
+
+    Raises:
+      InputError: the command line is not understood; one sentence instead of the parser's framed text.
+    """
+    import tyro
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.extras.subcommand_cli_from_dict(
+                VERBS, args=arguments, prog="jaxtrunc", description=DESCRIPTION,
+                config=(tyro.conf.FlagCreatePairsOff,))
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise InputError(_one_sentence(said.getvalue())) from None
+
+
+class _Terminated(BaseException):
+    """SIGTERM, made an exception so that staged files are left in order."""
+
+
+def _settle(verb: Verb) -> None:
+    """Quieten the libraries, and turn a request to stop into an exception."""
+
+    def terminate(_signal: int, _frame: object) -> None:
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    set_quiet(verb.quiet)
+    if verb.verbose:
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+        return
+    for name, value in (("TRANSFORMERS_VERBOSITY", "error"), ("TOKENIZERS_PARALLELISM", "false"),
+                        ("TF_CPP_MIN_LOG_LEVEL", "3"), ("HF_HUB_DISABLE_PROGRESS_BARS", "1"),
+                        ("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")):
+        os.environ.setdefault(name, value)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+
+
+def _one_sentence(boxed: str) -> str:
+    """The words inside the parser's frame, up to its help text, on one line."""
+    lines = [line.strip("│╭╮╰╯─ \t") for line in boxed.splitlines()]
+    words = []
+    for line in lines:
+        if line.startswith(("For full helptext", "Argument helptext")):
+            break
+        words += [line] if line else []
+    return " ".join(" ".join(words).split()) or "the command line was not understood"
+
+
+def _fail(message: str, code: int, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    print("jaxtrunc: error: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    sys.exit(code)

@@ -94,6 +94,14 @@ class RunConfig:
     out_path: str | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class FinetuneConfig:
+    """What `jaxtrunc finetune` takes as section.key=value."""
+
+    train: TrainSettings = dataclasses.field(default_factory=TrainSettings)
+    mesh: MeshSettings = dataclasses.field(default_factory=MeshSettings)
+
+
 def read_config(path: Path, overrides: tuple[str, ...] = (), schema: type[Schema] = RunConfig) -> Schema:
     """Read a YAML config file, apply `section.key=value` overrides, check every key and type.
 

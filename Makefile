@@ -1,0 +1,44 @@
+# Two commands do everything on a machine with Python >= 3.11: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
+RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
+# One BLAS thread per process: the decomposition brings its own threads, and they would fight.
+THREADS := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+
+.PHONY: help demo test test-all lint clean
+
+help:
+	@echo "make demo      install into $(VENV), run the main job on the embedded model, print table and report path"
+	@echo "make test      install into $(VENV), run the tests that take seconds"
+	@echo "make test-all  all tests, the long ones included"
+	@echo "make lint      ruff and pyright"
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PIP) -e '.[test]'
+	@touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/jaxtrunc demo --out-path $(RUN)
+
+test: $(VENV)/.installed-test
+	$(THREADS) $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test-all: $(VENV)/.installed-test
+	$(THREADS) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'slow or not slow'
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
