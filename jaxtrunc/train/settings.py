@@ -11,7 +11,7 @@ class TrainSettings:
     """Fine-tuning; the defaults are those of the method specification, section 6.
 
     Attributes:
-      scope: which tensors are trained: linear (attention and MLP matrices, so that k = 0 is exactly the base model) or all.
+      scope: tensors that are trained: linear (attention and MLP matrices, so that k = 0 is exactly the base) or all.
       learning_rate: the peak, reached after the warm-up.
       schedule: what follows the warm-up: cosine or linear decay to zero, or constant.
       warmup_share: share of all steps in which the learning rate rises from near zero to its peak.
@@ -65,7 +65,8 @@ class TrainSettings:
             self._check(name, lambda value: 0 <= value < 1, "from 0 to below 1")
         self._check("weight_decay", lambda value: value >= 0, "at least 0")
         if self.batch_size % self.accumulation:
-            raise InputError(f"train: batch_size {self.batch_size} is not a multiple of accumulation {self.accumulation}")
+            raise InputError(f"train: batch_size {self.batch_size} is not a multiple of "
+                             f"accumulation {self.accumulation}")
 
     def _check(self, name: str, holds, wanted: str) -> None:
         value = getattr(self, name)

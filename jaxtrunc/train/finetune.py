@@ -1,0 +1,49 @@
+"""Full fine-tuning of a decoder on a task's prompts (method specification, section 6)."""
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+
+from jax.sharding import Mesh
+
+from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.trees import Params
+from jaxtrunc.models import DecoderConfig, Execution, leaf_class
+from jaxtrunc.train.batches import BatchStream
+from jaxtrunc.train.loop import Job, Validate, train
+from jaxtrunc.train.loss import loss_sum
+from jaxtrunc.train.scope import split
+from jaxtrunc.train.settings import TrainSettings
+
+
+def finetune(params: Params, cfg: DecoderConfig, stream: BatchStream, settings: TrainSettings, directory: Path, *,
+             execution: Execution, validate: Validate | None = None, resume: bool = False, mesh: Mesh | None = None,
+             title: str = "fine-tuning") -> Params:
+    """Train the leaves of `settings.scope` and return the whole tree; frozen leaves are the caller's arrays.
+
+    Args:
+      params: parameter tree; not consumed. Trained leaves continue as float32 copies.
+      stream: training batches, without group labels by construction.
+      directory: gets metrics.jsonl and checkpoints/.
+      execution: how the forward pass runs; `settings.remat` decides its remat.
+      validate: params → accuracy on the validation split.
+      mesh: compute mesh; leaves already laid out over it keep their layout, others are replicated.
+      title: shown beside the progress bar.
+
+    Raises:
+      InputError, RunFailed, Interrupted: see `train`.
+    """
+    def classes(path: str) -> str:
+        return leaf_class(cfg, path)
+
+    trained, frozen = split(params, classes, settings.scope)
+    if not trained:
+        raise InputError(f"train: scope '{settings.scope}' selects no tensor of this model")
+    decays = {path: classes(path) != "vector" for path in trained}
+    execution = dataclasses.replace(execution, remat=settings.remat)
+    loss = partial(_loss, cfg=cfg, execution=execution)
+    return train(Job(title, trained, frozen, decays, loss, stream, settings, directory, validate, mesh), resume=resume)
+
+
+def _loss(params: Params, batch, *, cfg: DecoderConfig, execution: Execution):
+    return loss_sum(params, cfg, batch, execution)

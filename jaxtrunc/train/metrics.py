@@ -1,0 +1,86 @@
+"""metrics.jsonl, and the watch for a loss that is no longer a number."""
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from jaxtrunc.core import jsonio
+from jaxtrunc.core.errors import RunFailed
+from jaxtrunc.train.step import Measured
+
+if TYPE_CHECKING:
+    from jaxtrunc.data import TrainBatch
+
+
+class _Pending(NamedTuple):
+    step: int
+    measured: Measured
+    rows: list[int]
+    tokens: int
+
+
+class MetricsLog:
+    """Means since the line before, every `every` steps and at each `flush`; a line for each evaluation.
+
+    A step's scalars are read after the next step was started, so that the device never waits for the host.
+    """
+
+    def __init__(self, path: Path, learning_rate: Any, every: int, first_step: int):
+        self.path, self.last_loss = path, math.nan
+        self._learning_rate, self._every = learning_rate, every
+        self._pending: _Pending | None = None
+        self._losses: list[float] = []
+        self._norms: list[float] = []
+        self._tokens = 0
+        self._clock: float | None = None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A resumed run repeats the steps after its checkpoint: their old lines go.
+        jsonio.rewrite_lines(path, [line for line in jsonio.read_lines(path) if line["step"] <= first_step])
+
+    def begin(self) -> None:
+        """A step is about to start: let the clock run (evaluations and checkpoints are not timed)."""
+        self._clock = time.monotonic() if self._clock is None else self._clock
+
+    def add(self, step: int, measured: Measured, batch: "TrainBatch") -> None:
+        """Note step `step` (1 is the first) and check the one before it."""
+        previous, self._pending = self._pending, _Pending(step, measured, list(batch.ids), int(np.sum(batch.lengths)))
+        self._check(previous)
+
+    def flush(self) -> None:
+        """Check the newest step too, write what is not yet written, stop the clock."""
+        previous, self._pending = self._pending, None
+        self._check(previous)
+        if self._losses and previous is not None:
+            self._write(previous.step)
+        self._clock = None
+
+    def evaluation(self, step: int, accuracy: float) -> None:
+        """One line for an evaluation on the validation split."""
+        jsonio.append_line(self.path, {"step": step, "validation_accuracy": accuracy})
+
+    def _check(self, pending: _Pending | None) -> None:
+        if pending is None:
+            return
+        loss, norm = float(pending.measured.loss), float(pending.measured.gradient_norm)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            what = "loss" if not math.isfinite(loss) else "gradient"
+            rows = ", ".join(str(row) for row in pending.rows if row >= 0)
+            raise RunFailed(f"the {what} is not finite ({loss if what == 'loss' else norm}) at step {pending.step}, "
+                            f"batch rows {rows}")
+        self.last_loss = loss
+        self._losses.append(loss)
+        self._norms.append(norm)
+        self._tokens += pending.tokens
+        if pending.step % self._every == 0:
+            self._write(pending.step)
+
+    def _write(self, step: int) -> None:
+        now = time.monotonic()
+        jsonio.append_line(self.path, {
+            "step": step, "loss": float(np.mean(self._losses)), "gradient_norm": float(np.mean(self._norms)),
+            "learning_rate": float(self._learning_rate(step - 1)),
+            "tokens_per_second": self._tokens / max(now - (self._clock or now), 1e-9)})
+        self._losses, self._norms, self._tokens, self._clock = [], [], 0, now

@@ -1,0 +1,36 @@
+"""AdamW with its schedule, clipping and weight-decay mask (Loshchilov & Hutter 2019, arXiv 1711.05101)."""
+
+from collections.abc import Mapping
+
+import optax
+
+from jaxtrunc.train.settings import TrainSettings
+
+
+def learning_rate(settings: TrainSettings, total_steps: int) -> optax.Schedule:
+    """Learning rate of step 0 … total_steps − 1: linear warm-up to the peak, then decay towards zero or constant.
+
+    No step has rate 0: the ends of both ramps lie one step outside the run.
+    """
+    warmup = round(settings.warmup_share * total_steps)
+    peak, rest = settings.learning_rate, total_steps + 1 - warmup
+    after = {"cosine": optax.cosine_decay_schedule(peak, rest),
+             "linear": optax.linear_schedule(peak, 0.0, rest),
+             "constant": optax.constant_schedule(peak)}[settings.schedule]
+    if warmup == 0:
+        return lambda step: after(step)
+    schedule = optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), after], [warmup])
+    return lambda step: schedule(step + 1)
+
+
+def adamw(settings: TrainSettings, total_steps: int, decays: Mapping[str, bool]) -> optax.GradientTransformation:
+    """Clip by global norm, then AdamW.
+
+    Args:
+      settings: rates and decays.
+      total_steps: length of the schedule.
+      decays: path → whether weight decay applies to this leaf.
+    """
+    update = optax.adamw(learning_rate(settings, total_steps), settings.beta1, settings.beta2, settings.epsilon,
+                         weight_decay=settings.weight_decay, mask=dict(decays))
+    return update if settings.clip is None else optax.chain(optax.clip_by_global_norm(settings.clip), update)
