@@ -48,8 +48,8 @@ def write_adapter(directory: Path, factors: Mapping[str, Factors], *, base_ref: 
 def _module(name: str) -> str:
     match = _LINEAR.fullmatch(name)
     if match is None:
-        raise InputError(f"{name}: a PEFT export holds attention and MLP matrices only; export with --format hf, or leave "
-                         "it out of the decomposition with --exclude")
+        raise InputError(f"{name}: a PEFT export holds attention and MLP matrices only; export with --format hf, or "
+                         "leave it out of the decomposition with --exclude")
     return match["module"]
 
 
@@ -90,8 +90,8 @@ tags: [lora, jaxtrunc]
 
 # {title}
 
-A LoRA adapter for `{base_ref}`. It adds B·A to each of its matrices (scale 1); the columns are ordered by singular value,
-so the first k rows of every A and columns of every B are the adapter of rank k.
+A LoRA adapter for `{base_ref}`. It adds B·A to each of its matrices (scale 1); the columns are ordered by singular
+value, so the first k rows of every A and columns of every B are the adapter of rank k.
 
 {notes.strip()}
 

@@ -30,7 +30,7 @@ def rank_and_scale(config: Mapping[str, Any], module: str) -> tuple[int, float]:
 
 
 def _resolve(patterns: Mapping[str, Any], module: str, default: Any) -> Any:
-    """The value of the first pattern that matches the module's name or its end, as `peft.utils.get_pattern_key` has it."""
+    """The value of the first pattern that matches the module's name or its end (`get_pattern_key` of PEFT)."""
     for pattern, value in patterns.items():
         if re.match(rf"(.*\.)?({pattern})$", module):
             return value
