@@ -1,1 +1,34 @@
 """One decoder for every family, and the way in from and out to Hugging Face directories."""
+
+from jaxtrunc.models.config import DecoderConfig, Execution, RopeConfig
+from jaxtrunc.models.forward import abstract_params, head_logits, hidden_states, init_params
+from jaxtrunc.models.hub import load_tokenizer, resolve_ref
+from jaxtrunc.models.keys import KeyRule
+from jaxtrunc.models.load import load_params
+from jaxtrunc.models.read_config import read_config
+from jaxtrunc.models.source import LazyLeaf, ModelSource, open_model
+from jaxtrunc.models.table import hf_names, key_table, leaf_class
+from jaxtrunc.models.write import to_hf, write_model
+
+__all__ = [
+    "DecoderConfig",
+    "Execution",
+    "KeyRule",
+    "LazyLeaf",
+    "ModelSource",
+    "RopeConfig",
+    "abstract_params",
+    "head_logits",
+    "hf_names",
+    "hidden_states",
+    "init_params",
+    "key_table",
+    "leaf_class",
+    "load_params",
+    "load_tokenizer",
+    "open_model",
+    "read_config",
+    "resolve_ref",
+    "to_hf",
+    "write_model",
+]

@@ -1,0 +1,210 @@
+"""Reading safetensors files that nobody vouches for: bounded headers, checked offsets, memory-mapped tensors.
+
+Format: 8 bytes little-endian header length, a JSON header `{name: {dtype, shape, data_offsets}}`, then the data
+(https://huggingface.co/docs/safetensors). Nothing is allocated from a number in the file before it has been checked
+against the size of the file.
+"""
+
+import hashlib
+import json
+import math
+import mmap
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.jsonio import read_json
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+MAX_HEADER_BYTES = 100_000_000  # the format's own limit
+DTYPES: dict[str, np.dtype] = {
+    "F64": np.dtype(np.float64), "F32": np.dtype(np.float32), "F16": np.dtype(np.float16),
+    "BF16": np.dtype(ml_dtypes.bfloat16), "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
+    "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2), "I64": np.dtype(np.int64), "I32": np.dtype(np.int32),
+    "I16": np.dtype(np.int16), "I8": np.dtype(np.int8), "U64": np.dtype(np.uint64), "U32": np.dtype(np.uint32),
+    "U16": np.dtype(np.uint16), "U8": np.dtype(np.uint8), "BOOL": np.dtype(np.bool_),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where one tensor lies: file, element type, shape, and its bytes `[start, stop)` counted from the file's start."""
+
+    name: str
+    file: Path
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+@dataclass
+class Checkpoint:
+    """The tensors of one directory, checked but not read; `read` maps the file and copies nothing."""
+
+    directory: Path
+    tensors: dict[str, TensorInfo]
+    _maps: dict[Path, mmap.mmap] = field(default_factory=dict, repr=False)
+
+    def read(self, name: str, rows: slice | None = None) -> np.ndarray:
+        """The tensor (or its `rows` along the first axis) as a read-only view of the memory map, in stored dtype."""
+        info = self.tensors[name]
+        count = math.prod(info.shape)
+        if count == 0:
+            return np.empty(info.shape, info.dtype)[rows or slice(None)]
+        flat = np.frombuffer(self._map(info.file), info.dtype, count, info.start)
+        array = flat.reshape(info.shape)
+        return array if rows is None else array[rows]
+
+    def release(self, name: str) -> None:
+        """Let go of the memory pages of a tensor that has been used; a later `read` fetches them again."""
+        info = self.tensors[name]
+        if info.file not in self._maps or not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        first = -(-info.start // mmap.PAGESIZE) * mmap.PAGESIZE
+        last = info.stop // mmap.PAGESIZE * mmap.PAGESIZE
+        if last > first:
+            self._maps[info.file].madvise(mmap.MADV_DONTNEED, first, last - first)
+
+    def _map(self, file: Path) -> mmap.mmap:
+        if file not in self._maps:
+            with open(file, "rb") as opened:
+                self._maps.setdefault(file, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+        return self._maps[file]
+
+
+def content_hash(checkpoint: Checkpoint) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of all tensors, the same however they are split into files."""
+    digest = hashlib.sha256()
+    for name, info in sorted(checkpoint.tensors.items()):
+        digest.update(f"{name}\0{info.dtype.name}\0{info.shape}\0".encode())
+        digest.update(checkpoint.read(name).reshape(-1).view(np.uint8))
+        checkpoint.release(name)
+    return digest.hexdigest()
+
+
+def open_checkpoint(directory: Path) -> Checkpoint:
+    """Check every safetensors file of a model directory; an index, if there is one, says which files count.
+
+    Raises:
+        InputError: no safetensors in the directory, a malformed file or index; the message names the file.
+    """
+    index = directory / INDEX
+    if index.exists():
+        return Checkpoint(directory, _indexed_tensors(directory, index))
+    if (directory / WEIGHTS).exists():
+        return Checkpoint(directory, read_header(directory / WEIGHTS))
+    raise InputError(f"{directory}: no {WEIGHTS} and no {INDEX}{_what_is_there(directory)}")
+
+
+def _what_is_there(directory: Path) -> str:
+    pickled = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in directory.glob(pattern))
+    if not pickled:
+        return ""
+    return (f"; {pickled[0]} is a pickle, which is never opened here because it can run code: save the model with "
+            "safetensors (transformers: save_pretrained)")  # fmt: skip
+
+
+def _indexed_tensors(directory: Path, index: Path) -> dict[str, TensorInfo]:
+    weight_map = _weight_map(index)
+    shards = {name: read_header(_shard_path(directory, index, name)) for name in sorted(set(weight_map.values()))}
+    faults = [f"'{key}' is not in {shard}" for key, shard in weight_map.items() if key not in shards[shard]]
+    held = Counter(key for shard in shards.values() for key in shard)
+    faults += [f"'{key}' is in {count} shards" for key, count in held.items() if count > 1]
+    faults += [f"'{key}' is in a shard but not in the index" for key in held if key not in weight_map]
+    if faults:
+        raise InputError(f"{index}: index and shards disagree: {listed(faults)}")
+    return {key: shards[shard][key] for key, shard in weight_map.items()}
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    content = read_json(index)
+    weight_map = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
+        raise InputError(f"{index}: expected an object 'weight_map' from tensor names to file names")
+    return weight_map
+
+
+def _shard_path(directory: Path, index: Path, name: str) -> Path:
+    """A shard is a plain file name beside its index (the file itself may be a link: the hub cache links to blobs)."""
+    if name != Path(name).name or "\\" in name or "\0" in name or not name.endswith(".safetensors"):
+        raise InputError(f"{index}: shard name '{name}' is not a plain *.safetensors file name; paths are refused")
+    path = directory / name
+    if not path.is_file():
+        raise InputError(f"{index}: shard {name} is missing from {directory}; the download may be incomplete")
+    return path
+
+
+def read_header(file: Path) -> dict[str, TensorInfo]:
+    """Name → `TensorInfo` for one file, in file order, after every number was checked against the file's size."""
+    size = file.stat().st_size
+    with open(file, "rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        if size < 8 or length > min(size - 8, MAX_HEADER_BYTES):
+            raise InputError(f"{file}: the header claims {length} bytes, the file has {size}; truncated or damaged")
+        entries = _parse_header(file, opened.read(length))
+    tensors = [_tensor(file, name, entry, 8 + length) for name, entry in entries.items() if name != "__metadata__"]
+    _check_layout(file, tensors, 8 + length, size)
+    return {tensor.name: tensor for tensor in tensors}
+
+
+def _parse_header(file: Path, raw: bytes) -> dict[str, Any]:
+    try:
+        entries = json.loads(raw, object_pairs_hook=_no_doubles)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file}: the header is not valid JSON ({error})") from None
+    if not isinstance(entries, dict):
+        raise InputError(f"{file}: the header is not a JSON object")
+    return entries
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    doubled = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+    if doubled:
+        raise ValueError(f"key '{doubled[0]}' is there twice")
+    return dict(pairs)
+
+
+def _tensor(file: Path, name: str, entry: Any, data: int) -> TensorInfo:
+    fields = entry if isinstance(entry, dict) else {}
+    dtype = DTYPES.get(str(fields.get("dtype")))
+    if dtype is None:
+        raise InputError(f"{file}: tensor '{name}' has unknown dtype {fields.get('dtype')!r}")
+    shape, offsets = fields.get("shape"), fields.get("data_offsets")
+    if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
+        raise InputError(f"{file}: tensor '{name}' needs a shape and two data_offsets of whole numbers")
+    begin, end = offsets
+    if math.prod(shape) * dtype.itemsize != end - begin:
+        raise InputError(
+            f"{file}: tensor '{name}' of shape {shape} and dtype {fields['dtype']} needs "
+            f"{math.prod(shape) * dtype.itemsize} bytes, its data_offsets give {end - begin}"
+        )
+    return TensorInfo(name, file, dtype, tuple(shape), data + begin, data + end)
+
+
+def _naturals(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= 32 and all(type(n) is int and 0 <= n < 2**63 for n in value)
+
+
+def _check_layout(file: Path, tensors: list[TensorInfo], data: int, size: int) -> None:
+    """The tensors must cover the data section exactly: no overlap, no hole, nothing past the end."""
+    position = data
+    for tensor in sorted(tensors, key=lambda t: (t.start, t.stop)):
+        if tensor.start != position:
+            kind = "overlaps the tensor before it" if tensor.start < position else "leaves a hole before it"
+            raise InputError(f"{file}: tensor '{tensor.name}' {kind} (data_offsets)")
+        position = tensor.stop
+    if position != size:
+        raise InputError(f"{file}: the header describes {position} bytes, the file has {size}; truncated or damaged")
+
+
+def listed(faults: list[str], limit: int = 12) -> str:
+    """The first `limit` faults joined by `; `, and how many more there are."""
+    more = f"; and {len(faults) - limit} more" if len(faults) > limit else ""
+    return "; ".join(faults[:limit]) + more

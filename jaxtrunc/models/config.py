@@ -1,0 +1,59 @@
+"""What a decoder is made of, as frozen (hashable) dataclasses: the static half of every compiled function."""
+
+from dataclasses import dataclass
+
+import jax
+
+
+@dataclass(frozen=True)
+class RopeConfig:
+    """Rotary positions; `kind` is `default`, `linear` or `llama3`, and fields a kind does not have are left alone."""
+
+    theta: float
+    kind: str = "default"
+    factor: float = 1.0
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 1.0
+    original_max_positions: int = 0
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Shapes and numerical constants of one decoder-only model; `family` names its config reader and key table."""
+
+    family: str
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    max_positions: int
+    rms_norm_eps: float
+    rope: RopeConfig
+    tie_embeddings: bool
+    qkv_bias: bool = False
+    o_bias: bool = False
+    mlp_bias: bool = False
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a forward pass runs, never what it computes.
+
+    Attributes:
+        compute_dtype: operands of matrix products (`float32` at highest precision, or `bfloat16`); accumulation,
+            normalisation, softmax and the residual stream are float32 either way.
+        remat: recompute each block in the backward pass instead of keeping its activations.
+        scan: apply the block by `lax.scan` instead of an unrolled loop; None decides by backend.
+    """
+
+    compute_dtype: str = "float32"
+    remat: bool = False
+    scan: bool | None = None
+
+    @property
+    def scans(self) -> bool:
+        """On CPU a scan copies every weight slice and is slower; elsewhere it keeps compile time flat."""
+        return jax.default_backend() != "cpu" if self.scan is None else self.scan

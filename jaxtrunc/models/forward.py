@@ -1,0 +1,79 @@
+"""The decoder as pure functions of a plain parameter tree: what training, evaluation and compilation call."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxtrunc.core.trees import Params
+from jaxtrunc.models.config import DecoderConfig, Execution
+from jaxtrunc.models.decoder import Decoder, product
+
+REFERENCE = Execution()
+
+
+def abstract_params(cfg: DecoderConfig, dtype=jnp.float32) -> Params:
+    """The parameter tree as `ShapeDtypeStruct`s; allocates nothing."""
+    state = nnx.to_pure_dict(_skeleton(cfg)[1])
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), state)
+
+
+def init_params(cfg: DecoderConfig, key: jax.Array) -> Params:
+    """Random float32 parameters: normal(0, 0.02) matrices, zero biases, unit norm scales."""
+    return jax.jit(lambda key: nnx.to_pure_dict(nnx.state(Decoder(cfg, nnx.Rngs(key)))))(key)
+
+
+def decoder(params: Params, cfg: DecoderConfig) -> Decoder:
+    """The NNX module around the arrays of a plain tree (no copy)."""
+    graph, state = _skeleton(cfg)
+    state = jax.tree.map(lambda leaf: leaf, state)
+    nnx.replace_by_pure_dict(state, params)
+    return nnx.merge(graph, state)
+
+
+def hidden_states(
+    params: Params,
+    cfg: DecoderConfig,
+    tokens: Int[Array, "B T"],
+    lengths: Int[Array, " B"],
+    execution: Execution = REFERENCE,
+    *,
+    positions: Int[Array, "B T"] | None = None,
+    valid: Bool[Array, "B T"] | None = None,
+) -> Float[Array, "B T D"]:
+    """Float32 hidden states after the final norm.
+
+    A row's values depend on that row's tokens alone: padding is masked, positions count from 0. By default rows are
+    right padded to `lengths`; for any other padding pass `valid` (true at real tokens) and `positions`.
+    """
+    steps = jnp.arange(tokens.shape[1], dtype=jnp.int32)
+    if valid is None:
+        valid = steps < lengths[:, None]
+    if positions is None:
+        positions = jnp.broadcast_to(steps, tokens.shape)
+    causal = steps[:, None] >= steps  # (T, S)
+    return decoder(params, cfg)(tokens, positions, causal & valid[:, None, :], execution)
+
+
+def head_logits(
+    params: Params,
+    cfg: DecoderConfig,
+    hidden: Float[Array, "*b D"],
+    ids: Sequence[int] | Int[Array, " C"] | None = None,
+    execution: Execution = REFERENCE,
+) -> Float[Array, "*b V"]:
+    """Float32 logits over the vocabulary, or over the tokens `ids` alone (then nothing of size V is formed)."""
+    if cfg.tie_embeddings:
+        rows = params["embed"]["embedding"]
+        return product("...d,vd->...v", hidden, rows if ids is None else rows[jnp.asarray(ids)], execution)
+    kernel = params["lm_head"]["kernel"]
+    return product("...d,dv->...v", hidden, kernel if ids is None else kernel[:, jnp.asarray(ids)], execution)
+
+
+@lru_cache(maxsize=16)
+def _skeleton(cfg: DecoderConfig):
+    """Graph and abstract state of a decoder, without its arrays."""
+    return nnx.split(nnx.eval_shape(lambda: Decoder(cfg, nnx.Rngs(0))))

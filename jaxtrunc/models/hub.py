@@ -1,0 +1,52 @@
+"""From what a user types for a model to a local directory, and the tokenizer in it."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jaxtrunc.core.errors import InputError
+from jaxtrunc.models.read_config import CONFIG
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
+_HUB_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^@\s]+))?")
+
+
+def resolve_ref(ref: str) -> Path:
+    """The local directory of a model: `ref` itself if it is one, else `org/name[@revision]` from the Hub or its cache.
+
+    Only safetensors, configs and tokenizer files are fetched; `HF_HOME`, `HF_TOKEN` and `HF_HUB_OFFLINE` apply.
+    """
+    local = Path(ref).expanduser()
+    if local.is_dir():
+        if not (local / CONFIG).is_file():
+            raise InputError(f"{ref}: the directory holds no {CONFIG}; expected a Hugging Face model directory")
+        return local
+    named = _HUB_NAME.fullmatch(ref)
+    if local.exists() or named is None or ref.startswith((".", "/", "~")):
+        raise InputError(f"{ref}: neither a model directory nor a name like org/name or org/name@revision")
+    return _download(ref, named["repo"], named["revision"])
+
+
+def _download(ref: str, repo: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=FILES, ignore_patterns="*/*"))
+    except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:  # every way the hub client says no
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{ref}: no such local directory, and the Hugging Face Hub gave none ({reason[0]})") from None
+
+
+def load_tokenizer(directory: Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a model directory, with its chat template if it has one; never runs code from the directory."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # the tokenizers library raises bare Exception for a malformed file
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{directory}: the tokenizer cannot be read ({reason[0]})") from None

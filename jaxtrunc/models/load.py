@@ -1,0 +1,44 @@
+"""Weights from disk onto the devices, one leaf at a time: never a second copy of the model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxtrunc.core.trees import Params, flatten, unflatten
+from jaxtrunc.models.source import LazyLeaf, ModelSource
+
+
+def load_params(source: ModelSource, dtype: Any = jnp.float32, shardings: Mapping[str, Any] | None = None) -> Params:
+    """The parameter tree of a model directory.
+
+    Args:
+        source: from `open_model`.
+        dtype: of the arrays that come back, whatever the files hold.
+        shardings: tree of `jax.sharding.Sharding` like the parameters; each device then gets its own part alone. None
+            puts everything on the default device.
+    """
+    placed = flatten(shardings) if shardings is not None else {}
+    single = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    leaves = source.leaves()
+    return unflatten({path: load_leaf(leaf, dtype, placed.get(path, single)) for path, leaf in leaves.items()})
+
+
+def load_leaf(leaf: LazyLeaf, dtype: Any, sharding: jax.sharding.Sharding) -> jax.Array:
+    """One leaf, of which every device reads only its own slice."""
+    return jax.make_array_from_callback(leaf.shape, sharding, lambda index: _part(leaf, index, np.dtype(dtype)))
+
+
+def _part(leaf: LazyLeaf, index: tuple[slice, ...], dtype: np.dtype) -> np.ndarray:
+    """The slice `index` of a leaf as one fresh buffer, filled layer by layer."""
+    if len(leaf.shape) == leaf[0].ndim:  # not stacked
+        return np.ascontiguousarray(leaf[0][index], dtype)
+    layers = range(*index[0].indices(leaf.shape[0]))
+    sizes = [len(range(*part.indices(size))) for part, size in zip(index[1:], leaf.shape[1:], strict=True)]
+    buffer = np.empty((len(layers), *sizes), dtype)
+    for row, layer in enumerate(layers):
+        buffer[row] = leaf[layer][index[1:]]
+        leaf.release(layer)
+    return buffer

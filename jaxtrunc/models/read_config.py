@@ -1,0 +1,62 @@
+"""config.json → `DecoderConfig`, refusing whatever the decoder would silently compute differently."""
+
+from pathlib import Path
+from typing import Any
+
+from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.jsonio import read_json
+from jaxtrunc.core.safetensors import listed
+from jaxtrunc.models.config import DecoderConfig
+from jaxtrunc.models.families import FAMILIES
+from jaxtrunc.models.fields import IRRELEVANT, Fields
+
+CONFIG = "config.json"
+
+
+def read_config(directory: Path) -> DecoderConfig:
+    """The configuration of a Hugging Face model directory.
+
+    Raises:
+        InputError: lists all faults at once: unknown family, missing or malformed fields, fields this decoder does not
+            know whose value is not the default of transformers' own config class.
+    """
+    file = directory / CONFIG
+    values = read_json(file)
+    if not isinstance(values, dict):
+        raise InputError(f"{file}: expected a JSON object")
+    family = FAMILIES.get(str(values.get("model_type")))
+    if family is None:
+        known = ", ".join(sorted(FAMILIES))
+        raise InputError(f"{file}: model_type: expected one of {known}, found {values.get('model_type')!r}")
+    fields = Fields(values)
+    config = family.read(fields)
+    _check_divisibility(fields, config)
+    _refuse_unknown(fields, family.name)
+    if fields.faults:
+        raise InputError(f"{file}: {listed(fields.faults)}")
+    return config
+
+
+def _check_divisibility(fields: Fields, config: DecoderConfig) -> None:
+    if config.num_heads % config.num_kv_heads:
+        fields.fault("num_key_value_heads", f"a divisor of num_attention_heads {config.num_heads}", config.num_kv_heads)
+
+
+def _refuse_unknown(fields: Fields, family: str) -> None:
+    """What is left must be switched off (null, false, empty) or equal the default of transformers' class."""
+    off = (None, False, [], {})
+    left = {k: v for k, v in fields.left.items() if k not in IRRELEVANT and not any(v is o or v == o for o in off)}
+    if not left:
+        return
+    defaults = _class_defaults(family)
+    for name, value in left.items():
+        if name not in defaults:
+            fields.fault(name, "no such field (this decoder does not know it)", value)
+        elif defaults[name] != value:
+            fields.fault(name, f"the default {defaults[name]!r} (this decoder knows no other)", value)
+
+
+def _class_defaults(family: str) -> dict[str, Any]:
+    from transformers import CONFIG_MAPPING
+
+    return CONFIG_MAPPING[family]().to_dict()
