@@ -14,6 +14,7 @@ from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.files import publish, staging_name
 
 SCHEMA_VERSION = 1
+LOCK = ".lock"
 
 
 class RunDir:
@@ -47,7 +48,7 @@ class RunDir:
         """Raise `InputError` if writing `artefact` here would overwrite something."""
         if self.path.is_file():
             raise InputError(f"{self.path}: is a file; give a directory for the run")
-        if not self.path.exists() or not any(self.path.iterdir()):
+        if not self.path.exists() or not {item.name for item in self.path.iterdir()} - {LOCK}:
             return
         if not (self / "manifest.json").exists():
             raise InputError(f"{self.path}: not empty and not a run directory (no manifest.json); choose another --out-path")
@@ -93,7 +94,7 @@ class RunDir:
     def lock(self) -> Iterator[None]:
         """Keep a second process out of this run directory for the length of the block."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with open(self / ".lock", "w") as handle:
+        with open(self / LOCK, "w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
