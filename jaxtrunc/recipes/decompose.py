@@ -1,5 +1,6 @@
 """`jaxtrunc decompose`: two checkpoints in, one singular value decomposition per matrix out."""
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -7,10 +8,42 @@ import jax
 from jaxtrunc import spectral
 from jaxtrunc.config import DecomposeSettings
 from jaxtrunc.core import environment
-from jaxtrunc.core.mesh import spectral_mesh
+from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.progress import progress, say
 from jaxtrunc.core.rundir import RunDir
 from jaxtrunc.models import leaf_class
 from jaxtrunc.recipes.pair import Pair, open_pair, remember_pair
 
 ARTEFACT = "decomposition"
+
+
+def decompose(base_model: str, model: str, out_path: Path, settings: DecomposeSettings, *, resume: bool) -> None:
+    """Decompose ΔW of a pair of checkpoints into `out_path`/decomposition.
+
+    Raises:
+      InputError: the two models do not belong together, a regex selects nothing, or the directory is taken.
+    """
+    pair = open_pair(base_model, model)
+    chosen = chosen_matrices(pair, settings)
+    run = RunDir(out_path)
+    run.check_free(ARTEFACT, resume=resume)
+    with run.lock():
+        facts = remember_pair(run, pair) | dataclasses.asdict(settings) | {"environment": environment.describe()}
+        run.begin("decompose", ARTEFACT, facts, resume=resume)
+        if (run / ARTEFACT).exists():
+            say(f"decomposition: {run / ARTEFACT} is there already")
+            return
+        _decompose_into(run, pair, chosen, settings.backend or default_backend())
+    say(f"decomposition: {out_path / ARTEFACT}")
+
+
+def chosen_matrices(pair: Pair, settings: DecomposeSettings) -> list[spectral.MatrixRef]:
+    """The matrices that the settings select."""
+    shapes = {path: leaf.shape for path, leaf in pair.base.leaves.items()}
+    refs = spectral.references(shapes, pair.names)
+    return spectral.select(refs, lambda path: leaf_class(pair.cfg, path), settings.include, settings.exclude)
+
+
+def default_backend() -> str:
+    """gram64 where float64 is native and the host is the device; the accelerator's own SVD elsewhere."""
+    return "gram64" if jax.default_backend() == "cpu" else "device"

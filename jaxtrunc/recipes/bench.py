@@ -1,0 +1,48 @@
+"""A benchmark made ready for one tokenizer: everything of the input that can be wrong is found out here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtrunc.core.errors import InputError
+from jaxtrunc.data import Prompter, Task, TaskData, TrainExample, TrainStream, load_task, read_task
+from jaxtrunc.models import load_tokenizer
+from jaxtrunc.train import TrainSettings
+
+TRAIN, VALIDATION = "train", "validation"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Task, rows and prompts."""
+
+    task: Task
+    data: TaskData
+    prompter: Prompter
+
+    def stream(self, settings: TrainSettings) -> TrainStream:
+        """Training batches; the attributes stay behind."""
+        rows = [TrainExample(example.id, example.fields, example.label) for example in self.data.examples[TRAIN]]
+        return TrainStream(rows, self.prompter, settings.batch_size, settings.seed)
+
+
+def open_bench(task: Path | dict, directory: Path, model: Path, splits: tuple[str, ...], limit: int | None = None) -> Bench:
+    """Read task file, rows and tokenizer, and check the label words in their context.
+
+    Args:
+      task: a task file, or an inline task whose paths are relative to `directory`.
+      model: directory of the tokenizer.
+      splits: needed; `validation` is added where the task has it.
+
+    Raises:
+      InputError: anything wrong with the task, its rows or its label words.
+    """
+    parsed = read_task(task, directory)
+    wanted = list(dict.fromkeys([*splits, *([VALIDATION] if VALIDATION in parsed.splits else [])]))
+    prompter = Prompter(parsed, load_tokenizer(model))
+    return Bench(parsed, load_task(parsed, wanted, limit), prompter)
+
+
+def require_train(task: Task) -> None:
+    """Raise `InputError` if there is nothing to train on."""
+    if TRAIN not in task.splits:
+        raise InputError(f"{task.origin}: fine-tuning needs a 'train' split in 'splits'")
