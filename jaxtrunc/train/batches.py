@@ -1,26 +1,13 @@
 """From a token batch to what the compiled step takes: target positions found on the host, rows placed on the mesh."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from jaxtrunc.core.mesh import batch_sharding
-
-if TYPE_CHECKING:
-    from jaxtrunc.data import TrainBatch
-
-
-class BatchStream(Protocol):
-    """An endless, deterministic source of batches; `state` is plain JSON and `restore(state)` continues from there."""
-
-    steps_per_epoch: int
-
-    @property
-    def state(self) -> dict[str, Any]: ...
-    def restore(self, position: dict[str, Any]) -> None: ...
-    def __next__(self) -> "TrainBatch": ...
+from jaxtrunc.data import TrainBatch
 
 
 class StepBatch(NamedTuple):
@@ -39,18 +26,17 @@ class StepBatch(NamedTuple):
     labels: Any
 
 
-def step_batch(batch: "TrainBatch", mesh: Mesh | None = None) -> StepBatch:
+def step_batch(batch: TrainBatch, mesh: Mesh | None = None) -> StepBatch:
     """Keep only the positions that have a target, so that the head is applied to nothing else.
 
     M is rounded up to a power of two (few compiled shapes); from half the sequence on, all positions are taken.
     """
-    targets = np.asarray(batch.targets, np.int32)
+    targets = batch.targets
     most = max(1, int((targets >= 0).sum(axis=1).max()))
     width = 1 << (most - 1).bit_length()
     positions, labels = None, targets
     if 2 * width <= targets.shape[1]:
         order = np.argsort(targets < 0, axis=1, kind="stable")[:, :width].astype(np.int32)
         positions, labels = order, np.take_along_axis(targets, order, axis=1)
-    lengths = np.maximum(batch.lengths, 1).astype(np.int32)  # a filler row attends to its own padding, not to nothing
-    arrays = StepBatch(np.asarray(batch.tokens, np.int32), lengths, positions, labels)
+    arrays = StepBatch(batch.tokens, batch.lengths, positions, labels)
     return arrays if mesh is None else jax.device_put(arrays, batch_sharding(mesh))

@@ -35,7 +35,7 @@ class Bookmark:
         self.stopped = patience is not None and self.without_gain >= patience
         return better
 
-    def facts(self, settings: TrainSettings, total_steps: int, position: dict[str, Any]) -> dict[str, Any]:
+    def facts(self, settings: TrainSettings, total_steps: int, position: int) -> dict[str, Any]:
         """JSON object from which `from_facts` continues."""
         return {"bookmark": asdict(self), "settings": asdict(settings), "total_steps": total_steps,
                 "position": position}

@@ -18,7 +18,7 @@ class CheckpointStore:
 
     def __init__(self, directory: Path):
         self.directory = directory.resolve()
-        self._checkpointer = ocp.training.Checkpointer(self.directory, cleanup_tmp_directories=True)
+        self._checkpointer = ocp.training.Checkpointer(str(self.directory), cleanup_tmp_directories=True)
 
     def __enter__(self) -> "CheckpointStore":
         return self

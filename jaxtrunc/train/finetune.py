@@ -8,15 +8,15 @@ from jax.sharding import Mesh
 
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.trees import Params
+from jaxtrunc.data import Stream
 from jaxtrunc.models import DecoderConfig, Execution, leaf_class
-from jaxtrunc.train.batches import BatchStream
 from jaxtrunc.train.loop import Job, Validate, train
 from jaxtrunc.train.loss import loss_sum
 from jaxtrunc.train.scope import split
 from jaxtrunc.train.settings import TrainSettings
 
 
-def finetune(params: Params, cfg: DecoderConfig, stream: BatchStream, settings: TrainSettings, directory: Path, *,
+def finetune(params: Params, cfg: DecoderConfig, stream: Stream, settings: TrainSettings, directory: Path, *,
              execution: Execution, validate: Validate | None = None, resume: bool = False, mesh: Mesh | None = None,
              title: str = "fine-tuning") -> Params:
     """Train the leaves of `settings.scope` and return the whole tree; frozen leaves are the caller's arrays.

@@ -10,7 +10,8 @@ from jaxtrunc.core.errors import InputError, Interrupted, RunFailed
 from jaxtrunc.core.mesh import batch_divisor
 from jaxtrunc.core.progress import progress, say
 from jaxtrunc.core.trees import Params
-from jaxtrunc.train.batches import BatchStream, step_batch
+from jaxtrunc.data import Stream
+from jaxtrunc.train.batches import step_batch
 from jaxtrunc.train.bookmark import Bookmark
 from jaxtrunc.train.checkpoints import CheckpointStore
 from jaxtrunc.train.metrics import MetricsLog
@@ -43,7 +44,7 @@ class Job:
     frozen: Flat
     decays: dict[str, bool]
     loss_sum: LossSum
-    stream: BatchStream
+    stream: Stream
     settings: TrainSettings
     directory: Path
     validate: Validate | None = None
@@ -52,7 +53,7 @@ class Job:
     @property
     def total_steps(self) -> int:
         """Optimiser steps of the whole run."""
-        return min(self.settings.epochs * self.stream.steps_per_epoch, self.settings.max_steps or 2**62)
+        return min(self.settings.epochs * self.stream.batches_per_epoch, self.settings.max_steps or 2**62)
 
 
 def train(job: Job, *, resume: bool) -> Params:
@@ -138,7 +139,7 @@ def _after_step(job: Job, state: TrainState, mark: Bookmark, store: CheckpointSt
 
 
 def _eval_every(job: Job) -> int:
-    return job.settings.eval_every or job.stream.steps_per_epoch
+    return job.settings.eval_every or job.stream.batches_per_epoch
 
 
 def _note(log: MetricsLog, mark: Bookmark) -> str:

@@ -15,24 +15,27 @@ def loss_sum(params: Params, cfg: DecoderConfig, batch: StepBatch, execution: Ex
     hidden = hidden_states(params, cfg, batch.tokens, batch.lengths, execution)  # (B, T, D)
     if batch.positions is not None:
         hidden = jnp.take_along_axis(hidden, batch.positions[..., None], axis=1)  # (B, M, D)
-    return head_loss(params, cfg, hidden.reshape(-1, hidden.shape[-1]), batch.labels.reshape(-1))
+    return head_loss(params, cfg, hidden, batch.labels, execution)
 
 
-def head_loss(params: Params, cfg: DecoderConfig, hidden: jax.Array, labels: jax.Array) -> jax.Array:
-    """Sum of −ln p(label) over rows of `hidden` (N, D) with a label ≥ 0 in `labels` (N,).
+def head_loss(params: Params, cfg: DecoderConfig, hidden: jax.Array, labels: jax.Array,
+              execution: Execution) -> jax.Array:
+    """Sum of −ln p(label) over the places of `hidden` (B, M, D) with a label ≥ 0 in `labels` (B, M).
 
-    Logits are held for `CHUNK` rows at a time. Beyond one chunk the logits are computed again in the backward pass.
+    Logits are held for about `CHUNK` places at a time, cut along M so that the rows of a sharded batch stay where they
+    are. Beyond one chunk the logits are computed again in the backward pass.
     """
 
     def part(hidden: jax.Array, labels: jax.Array) -> jax.Array:
-        logits = head_logits(params, cfg, hidden)  # (n, V) float32
-        picked = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[:, None], axis=-1)[:, 0]
+        logits = head_logits(params, cfg, hidden, execution=execution)  # (B, m, V) float32
+        picked = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[..., None], axis=-1)[..., 0]
         return jnp.sum(jnp.where(labels >= 0, jax.nn.logsumexp(logits, axis=-1) - picked, 0.0))
 
-    pieces = -(-labels.shape[0] // CHUNK)
+    rows, places = labels.shape
+    pieces = min(places, -(-rows * places // CHUNK))
     if pieces == 1:
         return part(hidden, labels)
-    short = pieces * CHUNK - labels.shape[0]
-    hidden = jnp.pad(hidden, ((0, short), (0, 0))).reshape(pieces, CHUNK, -1)
-    labels = jnp.pad(labels, (0, short), constant_values=-1).reshape(pieces, CHUNK)
+    short = -places % pieces
+    hidden = jnp.pad(hidden, ((0, 0), (0, short), (0, 0))).reshape(rows, pieces, -1, hidden.shape[-1]).swapaxes(0, 1)
+    labels = jnp.pad(labels, ((0, 0), (0, short)), constant_values=-1).reshape(rows, pieces, -1).swapaxes(0, 1)
     return jax.lax.map(lambda piece: jax.checkpoint(part)(*piece), (hidden, labels)).sum()

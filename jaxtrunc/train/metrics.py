@@ -3,22 +3,20 @@
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxtrunc.core import jsonio
 from jaxtrunc.core.errors import RunFailed
+from jaxtrunc.data import TrainBatch
 from jaxtrunc.train.step import Measured
-
-if TYPE_CHECKING:
-    from jaxtrunc.data import TrainBatch
 
 
 class _Pending(NamedTuple):
     step: int
     measured: Measured
-    rows: list[int]
+    rows: tuple[str, ...]
     tokens: int
 
 
@@ -44,9 +42,9 @@ class MetricsLog:
         """A step is about to start: let the clock run (evaluations and checkpoints are not timed)."""
         self._clock = time.monotonic() if self._clock is None else self._clock
 
-    def add(self, step: int, measured: Measured, batch: "TrainBatch") -> None:
+    def add(self, step: int, measured: Measured, batch: TrainBatch) -> None:
         """Note step `step` (1 is the first) and check the one before it."""
-        previous, self._pending = self._pending, _Pending(step, measured, list(batch.ids), int(np.sum(batch.lengths)))
+        previous, self._pending = self._pending, _Pending(step, measured, batch.ids, int(np.sum(batch.lengths)))
         self._check(previous)
 
     def flush(self) -> None:
@@ -67,9 +65,8 @@ class MetricsLog:
         loss, norm = float(pending.measured.loss), float(pending.measured.gradient_norm)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             what = "loss" if not math.isfinite(loss) else "gradient"
-            rows = ", ".join(str(row) for row in pending.rows if row >= 0)
             raise RunFailed(f"the {what} is not finite ({loss if what == 'loss' else norm}) at step {pending.step}, "
-                            f"batch rows {rows}")
+                            f"batch rows {', '.join(pending.rows)}")
         self.last_loss = loss
         self._losses.append(loss)
         self._norms.append(norm)

@@ -18,7 +18,7 @@ def learning_rate(settings: TrainSettings, total_steps: int) -> optax.Schedule:
              "linear": optax.linear_schedule(peak, 0.0, rest),
              "constant": optax.constant_schedule(peak)}[settings.schedule]
     if warmup == 0:
-        return lambda step: after(step)
+        return lambda step: after(step + 1)
     schedule = optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), after], [warmup])
     return lambda step: schedule(step + 1)
 

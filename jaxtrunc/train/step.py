@@ -41,11 +41,15 @@ def first_state(trained: Flat, optimiser: optax.GradientTransformation, mesh: Me
 
 def replicated(tree: Any, mesh: Mesh | None) -> Any:
     """Leaves that are not yet laid out over `mesh` are copied to all its devices; the others stay as given."""
+    if mesh is None:
+        return tree
+    everywhere = NamedSharding(mesh, P())
+
     def place(leaf: jax.Array) -> jax.Array:
         laid_out = isinstance(leaf.sharding, NamedSharding) and leaf.sharding.mesh == mesh
-        return leaf if laid_out else jax.device_put(leaf, NamedSharding(mesh, P()))
+        return leaf if laid_out else jax.device_put(leaf, everywhere)
 
-    return tree if mesh is None else jax.tree.map(place, tree)
+    return jax.tree.map(place, tree)
 
 
 def make_step(loss_sum: LossSum, optimiser: optax.GradientTransformation, accumulation: int, state: TrainState,
@@ -62,8 +66,8 @@ def make_step(loss_sum: LossSum, optimiser: optax.GradientTransformation, accumu
     def step(state: TrainState, frozen: Flat, batch: StepBatch) -> tuple[TrainState, Measured]:
         loss, gradient = _loss_and_gradient(loss_sum, state.trained, frozen, batch, accumulation)
         updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.trained)
-        trained = optax.apply_updates(state.trained, updates)
-        return TrainState(trained, optimiser_state), Measured(loss, optax.global_norm(gradient))
+        trained: Any = optax.apply_updates(state.trained, updates)
+        return TrainState(trained, optimiser_state), Measured(loss, optax.tree.norm(gradient))
 
     layout = None if mesh is None else (jax.tree.map(lambda leaf: leaf.sharding, state), NamedSharding(mesh, P()))
     return jax.jit(step, donate_argnums=0, out_shardings=layout)
