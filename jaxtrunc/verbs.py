@@ -203,13 +203,13 @@ class Sweep(Verb):
 
 @dataclass(kw_only=True)
 class Report(Verb):
-    """Write results.json, report.html and the plots of a run anew from its records; evaluates nothing.
+    """Write report.html and the plots of a run anew from its results.json, and print the table; evaluates nothing.
 
     Example:  jaxtrunc report runs/mine
     """
 
     path: Annotated[Positional[Path], arg(metavar="RUN")]
-    """Run directory that holds records."""
+    """Run directory that holds results.json."""
 
     def run(self) -> None:
         from jaxtrunc.recipes.report import report

@@ -1,0 +1,81 @@
+"""The schema of a pre-training config; values live in YAML files in configs/."""
+
+import dataclasses
+from typing import Literal
+
+from jaxtrunc.train.settings import PretrainSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizerSettings:
+    """A byte-level BPE tokenizer, trained on the text of the run.
+
+    Attributes:
+      vocab_size: tokens at most, the 256 bytes and the special tokens among them.
+    """
+
+    vocab_size: int = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """Shape of the base model, in the words of Hugging Face configs.
+
+    Attributes:
+      model_type: the architecture, qwen2 or llama.
+      tie_word_embeddings: use the embedding as the output head too.
+    """
+
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    model_type: Literal["qwen2", "llama"] = "qwen2"
+    max_position_embeddings: int = 2048
+    rope_theta: float = 10000.0
+    rms_norm_eps: float = 1e-6
+    tie_word_embeddings: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class TextSource:
+    """Files of one kind.
+
+    Attributes:
+      path: relative to the config file; `*` stands for any part of a name. `.txt` (a document per block between blank lines)
+        or rows (.jsonl, .csv, .tsv, .parquet), each also .gz.
+      text: a document made from a row, with its columns in braces.
+      join: documents that follow each other in the file are joined with line breaks up to this many characters.
+    """
+
+    path: str
+    text: str = "{text}"
+    join: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class TextSettings:
+    """What the model reads.
+
+    Attributes:
+      sources: files to read.
+      exclude: row files of held-out benchmarks; a document that contains one of their texts is left out.
+      validation_share: share of the documents that is kept from training, for the final loss.
+    """
+
+    sources: tuple[TextSource, ...]
+    exclude: tuple[str, ...] = ()
+    validation_share: float = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainConfig:
+    """Everything `jaxtrunc pretrain` needs; paths are relative to the config file, out_path to the working directory."""
+
+    name: str
+    model: ModelSettings
+    data: TextSettings
+    tokenizer: TokenizerSettings = dataclasses.field(default_factory=TokenizerSettings)
+    train: PretrainSettings = dataclasses.field(default_factory=PretrainSettings)
+    out_path: str | None = None

@@ -1,0 +1,50 @@
+"""`jaxtrunc run`: fine-tune (or take a model), decompose, sweep, report, in one run directory."""
+
+import dataclasses
+from pathlib import Path
+
+from jaxtrunc.config import FinetuneConfig, RunConfig, read_config
+from jaxtrunc.core.progress import say
+from jaxtrunc.core.rundir import RunDir
+from jaxtrunc.recipes.bench import TRAIN, open_bench
+from jaxtrunc.recipes.decompose import decompose
+from jaxtrunc.recipes.finetune import finetune_on
+from jaxtrunc.recipes.pair import open_side, recall_pair
+from jaxtrunc.recipes.report import report
+from jaxtrunc.recipes.sweep import ARTEFACT, check_settings, sweep_on
+
+
+def study(config_path: Path, overrides: tuple[str, ...], out_path: Path | None, *, resume: bool) -> None:
+    """Run a config file from beginning to end; with `resume`, from wherever it stopped.
+
+    Everything of the input that can be wrong (task, rows, label words, empty groups, operators) is found out before
+    anything is trained.
+    """
+    config = read_config(config_path, overrides)
+    out = out_path or Path(config.out_path or Path("runs") / config.name)
+    run_config(config, config_path.parent, out, resume=resume)
+
+
+def run_config(config: RunConfig, directory: Path, out: Path, *, resume: bool) -> None:
+    """The same for a parsed config whose relative paths start from `directory`."""
+    check_settings(config.sweep)
+    base = located(config.base_model, directory)
+    side = open_side(base)
+    task = config.task if isinstance(config.task, dict) else directory / config.task
+    splits = (config.sweep.split, *([] if config.model else [TRAIN]))
+    bench = open_bench(task, directory, side.source.directory, splits, config.sweep.limit)
+    run = RunDir(out)
+    run.check_free(ARTEFACT, resume=resume)
+    say(f"run: {out}")
+    model = located(config.model, directory) if config.model else str(out / "model")
+    if config.model is None:
+        finetune_on(side, bench, out, FinetuneConfig(config.train, config.mesh), resume=resume)
+    decompose(base, model, out, config.decompose, resume=resume)
+    run.note("run", {"config": dataclasses.asdict(config)})
+    sweep_on(run, recall_pair(run), bench, config.sweep, config.mesh, resume=resume)
+    report(out)
+
+
+def located(ref: str, directory: Path) -> str:
+    """A REF of a config file: a directory beside the file if there is one, else as it is (a path or a hub name)."""
+    return str(directory / ref) if (directory / ref).is_dir() else ref
