@@ -1,1 +1,14 @@
-"""Benchmarks: where rows come from, how they become prompts, and batches of few shapes."""
+"""Benchmarks: task files, rows from many kinds of source, prompts, and batches of few shapes."""
+
+from jaxtrunc.data.batching import TokenBatch, bucket_batches
+from jaxtrunc.data.examples import Example, TrainExample
+from jaxtrunc.data.load import TaskData, load_task
+from jaxtrunc.data.plain_text import TextStream, text_batches
+from jaxtrunc.data.prompts import Encoded, Prompter
+from jaxtrunc.data.streams import Stream, TrainBatch, TrainStream
+from jaxtrunc.data.task import Task, read_task
+
+__all__ = [
+    "Encoded", "Example", "Prompter", "Stream", "Task", "TaskData", "TextStream", "TokenBatch", "TrainBatch",
+    "TrainExample", "TrainStream", "bucket_batches", "load_task", "read_task", "text_batches",
+]
