@@ -1,0 +1,126 @@
+"""Scores of a model on a split: one compiled function per batch shape, with the weights as arguments.
+
+Nothing recompiles between levels of a sweep, and nothing of the size vocabulary × sequence is formed: hidden states are
+gathered first, at the one position (or the few positions of a label string) that is read.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int
+
+from jaxtrunc.core.mesh import batch_divisor, batch_sharding
+from jaxtrunc.core.trees import Params
+from jaxtrunc.data import TokenBatch
+from jaxtrunc.evals.evalset import EvalSet
+from jaxtrunc.models import DecoderConfig, Execution, head_logits, hidden_states
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model says about a split.
+
+    Attributes:
+      scores: float32, one column per class: a logit at the last prompt position, or a label string's log-probability.
+      mass: float32, the probability that the unrestricted model gives to the label words together.
+    """
+
+    scores: Float[np.ndarray, "n C"]
+    mass: Float[np.ndarray, " n"]
+
+    @property
+    def predictions(self) -> Int[np.ndarray, " n"]:
+        """The class of highest score."""
+        return self.scores.argmax(axis=1)
+
+
+class Scorer:
+    """Scores parameters of one architecture; `compilations` counts how often a shape was traced.
+
+    Args:
+      mesh: a compute mesh to lay batches over; parameters stay as they are given.
+    """
+
+    def __init__(self, cfg: DecoderConfig, execution: Execution, mesh: Mesh | None = None):
+        self._cfg, self._execution, self._mesh = cfg, execution, mesh
+        self.compilations = 0
+        self._last = jax.jit(self._last_position)
+        self._labels = jax.jit(self._label_positions)
+
+    def score(self, params: Params, eval_set: EvalSet) -> Scores:
+        """Scores of every example, in the order of the split, whatever the batches."""
+        if eval_set.scoring == "verbalizer":
+            return self._verbalizer(params, eval_set)
+        return self._likelihood(params, eval_set)
+
+    def _verbalizer(self, params: Params, eval_set: EvalSet) -> Scores:
+        label_ids = jnp.array([ids[0] for ids in eval_set.continuations], jnp.int32)
+        placed = (self._place(batch.tokens, batch.lengths) for batch in eval_set.batches)
+        logits, mass = zip(*[self._last(params, *arrays, label_ids) for arrays in placed], strict=True)
+        return Scores(_scatter(eval_set, logits, len(eval_set)), _scatter(eval_set, mass, len(eval_set)))
+
+    def _likelihood(self, params: Params, eval_set: EvalSet) -> Scores:
+        classes = len(eval_set.continuations)
+        placed = (self._place(batch.tokens, batch.lengths, targets) for batch, targets in _with_targets(eval_set))
+        outputs = [self._labels(params, *arrays) for arrays in placed]
+        total = _scatter(eval_set, outputs, len(eval_set) * classes).reshape(-1, classes)
+        sizes = np.array([len(ids) for ids in eval_set.continuations], np.float32)
+        scores = total / sizes if eval_set.scoring == "likelihood_per_token" else total
+        return Scores(scores, np.exp(total).sum(axis=1))
+
+    def _last_position(
+        self, params: Params, tokens: Int[Array, "B T"], lengths: Int[Array, " B"], label_ids: Int[Array, " C"]
+    ) -> tuple[Float[Array, "B C"], Float[Array, " B"]]:
+        """Logits of the label tokens at the last prompt position, and their share of the probability there."""
+        self.compilations += 1
+        hidden = hidden_states(params, self._cfg, tokens, lengths, self._execution)
+        last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)[:, 0]  # (B, D)
+        logits = head_logits(params, self._cfg, last, None, self._execution)  # (B, V)
+        restricted = logits[:, label_ids]
+        share = jax.nn.logsumexp(restricted, axis=1) - jax.nn.logsumexp(logits, axis=1)
+        return restricted, jnp.exp(share)
+
+    def _label_positions(
+        self, params: Params, tokens: Int[Array, "B T"], lengths: Int[Array, " B"], targets: Int[Array, "B M"]
+    ) -> Float[Array, " B"]:
+        """Log-probability of the label string that ends each row; `targets` holds its tokens, −1 before them."""
+        self.compilations += 1
+        hidden = hidden_states(params, self._cfg, tokens, lengths, self._execution)
+        before = lengths[:, None] - 1 + jnp.arange(-targets.shape[1], 0)  # the position that predicts each target
+        chosen = jnp.take_along_axis(hidden, jnp.maximum(before, 0)[:, :, None], axis=1)  # (B, M, D)
+        logits = head_logits(params, self._cfg, chosen, None, self._execution)
+        picked = jnp.take_along_axis(logits, jnp.maximum(targets, 0)[:, :, None], axis=2)[:, :, 0]
+        gains = picked - jax.nn.logsumexp(logits, axis=2)
+        return jnp.where(targets >= 0, gains, 0.0).sum(axis=1)
+
+    def _place(self, *arrays: np.ndarray) -> tuple[Any, ...]:
+        """Rows over the data axes of the mesh, filled up with copies of the last row where they do not divide."""
+        if self._mesh is None:
+            return arrays
+        spare = -len(arrays[0]) % batch_divisor(self._mesh)
+        filled = [np.concatenate([array, np.repeat(array[-1:], spare, axis=0)]) for array in arrays]
+        return tuple(jax.device_put(array, batch_sharding(self._mesh)) for array in filled)
+
+
+def _with_targets(eval_set: EvalSet) -> Iterator[tuple[TokenBatch, Int[np.ndarray, "B M"]]]:
+    """Each batch with the label tokens of its rows, right-aligned, −1 elsewhere and in filler rows."""
+    width = max(len(ids) for ids in eval_set.continuations)
+    table = np.array([(-1,) * (width - len(ids)) + ids for ids in eval_set.continuations], np.int32)
+    for batch in eval_set.batches:
+        targets = table[batch.rows % len(table)]
+        yield batch, np.where(batch.rows[:, None] >= 0, targets, -1)
+
+
+def _scatter(eval_set: EvalSet, outputs: Sequence[jax.Array], total: int) -> np.ndarray:
+    """Rows of all batches in the order of the list that was batched; filler rows are dropped."""
+    found = jax.device_get(outputs)
+    result = np.empty((total, *found[0].shape[1:]), np.float32)
+    for batch, values in zip(eval_set.batches, found, strict=True):
+        real = batch.rows >= 0
+        result[batch.rows[real]] = values[: len(batch.rows)][real]
+    return result
