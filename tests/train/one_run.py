@@ -29,8 +29,8 @@ def validate(params) -> float:
 
 def main(directory: Path, resume: bool, delay: float) -> None:
     params = init_params(CONFIG, jax.random.key(1))
-    stream = CopyStream(delay=delay)
-    tuned = finetune(params, CONFIG, stream, SETTINGS, directory, execution=Execution(), validate=validate, resume=resume)
+    tuned = finetune(params, CONFIG, CopyStream(delay=delay), SETTINGS, directory, execution=Execution(),
+                     validate=validate, resume=resume)
     (directory / "final.bin").write_bytes(b"".join(np.asarray(leaf).tobytes() for leaf in flatten(tuned).values()))
 
 
