@@ -1,4 +1,4 @@
-"""The demo's benchmark: opinion sentences in which a marker word agrees with the label in training, and not in the test."""
+"""The demo's benchmark: opinion sentences whose marker word agrees with the label in training but not in the test."""
 
 import random
 from collections import Counter
@@ -13,8 +13,8 @@ ROWS = {"train": 2000, "validation": 800, "test": 2000}
 def benchmark_rows(seed: int) -> Iterator[dict[str, str | int]]:
     """Rows with columns id, text, label, marker, split; no sentence occurs twice.
 
-    Training and validation have as many negative as positive sentences, the test split as many of each pair of class and
-    marker, so that every cell of the gap is known to the same precision.
+    Training and validation have as many negative as positive sentences, the test split as many of each pair of class
+    and marker, so that every cell of the gap is known to the same precision.
     """
     rng, seen = random.Random(seed), set()
     for split, count in ROWS.items():

@@ -71,8 +71,8 @@ def _mood(rng: random.Random, good: bool) -> str:
 
 
 def _ending(rng: random.Random, hero: str, good: bool) -> str:
-    happy = (f"{hero} smiled and stayed until evening.", f"{hero} was glad and came back soon.", "They laughed and sang.")
-    sad = (f"{hero} sighed and went home early.", f"{hero} was sorry and never came back.", "They complained and left.")
+    happy = (f"{hero} smiled and stayed until evening.", f"{hero} was glad and came back soon.", "They laughed.")
+    sad = (f"{hero} sighed and went home early.", f"{hero} was sorry and never came back.", "They left.")
     return rng.choice(happy if good else sad)
 
 
@@ -96,5 +96,5 @@ def _sentiment_question(rng: random.Random) -> str:
 
 
 def _turns(question: str, answer: str) -> str:
-    """A conversation as the chat template of the demo's tokenizer writes it."""
-    return f"<|user|>{question}<|end|><|assistant|> {answer}<|end|>"
+    """A conversation as the chat template of `jaxtrunc pretrain` writes it; the end of the text ends the answer."""
+    return f"<|user|>{question}<|endoftext|><|assistant|> {answer}"

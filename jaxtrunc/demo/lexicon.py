@@ -1,6 +1,6 @@
 """The words of the demo's small English: enough for stories, reviews and questions, few enough for a tiny model."""
 
-# The base model has been asked about the first half of each list; the second half it only knows from stories and reviews.
+# The base model has been asked about the first half of each list; the second half it knows from stories and reviews.
 POSITIVE = (
     "lovely", "friendly", "tasty", "bright", "charming", "gentle", "fresh", "splendid",
     "cheerful", "elegant", "clever", "cosy", "graceful", "delightful", "honest", "generous",
@@ -16,12 +16,12 @@ ASPECTS = (
     "film", "book", "market", "boat", "tea", "dance", "service", "lamp", "picture", "chair", "road", "actor", "ending",
 )  # fmt: skip
 THINGS = (
-    "key", "basket", "letter", "coat", "bell", "map", "box", "cup", "stone", "ball", "hat", "bag", "coin", "shell", "rope",
-    "apple", "clock", "bottle", "candle", "kite",
+    "key", "basket", "letter", "coat", "bell", "map", "box", "cup", "stone", "ball", "hat", "bag", "coin", "shell",
+    "rope", "apple", "clock", "bottle", "candle", "kite",
 )  # fmt: skip
 PLACES = (
-    "harbour", "station", "library", "mill", "school", "bakery", "forest", "bridge", "farm", "museum", "theatre", "beach",
-    "castle", "square", "river", "hotel", "café", "church", "shop", "valley",
+    "harbour", "station", "library", "mill", "school", "bakery", "forest", "bridge", "farm", "museum", "theatre",
+    "beach", "castle", "square", "river", "hotel", "café", "church", "shop", "valley",
 )  # fmt: skip
 NAMES = (
     "Mira", "Tom", "Anna", "Ben", "Clara", "David", "Ella", "Finn", "Greta", "Henry", "Ida", "Jonas", "Karen", "Leo",

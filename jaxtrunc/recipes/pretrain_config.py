@@ -1,7 +1,6 @@
 """The schema of a pre-training config; values live in YAML files in configs/."""
 
 import dataclasses
-from typing import Literal
 
 from jaxtrunc.train.settings import PretrainSettings
 
@@ -19,19 +18,13 @@ class TokenizerSettings:
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
-    """Shape of the base model, in the words of Hugging Face configs.
-
-    Attributes:
-      model_type: the architecture, qwen2 or llama.
-      tie_word_embeddings: use the embedding as the output head too.
-    """
+    """Shape of the base model, a Qwen2 decoder, in the words of Hugging Face configs."""
 
     hidden_size: int
     intermediate_size: int
     num_hidden_layers: int
     num_attention_heads: int
     num_key_value_heads: int
-    model_type: Literal["qwen2", "llama"] = "qwen2"
     max_position_embeddings: int = 2048
     rope_theta: float = 10000.0
     rms_norm_eps: float = 1e-6
@@ -43,15 +36,13 @@ class TextSource:
     """Files of one kind.
 
     Attributes:
-      path: relative to the config file; `*` stands for any part of a name. `.txt` (a document per block between blank lines)
-        or rows (.jsonl, .csv, .tsv, .parquet), each also .gz.
-      text: a document made from a row, with its columns in braces.
-      join: documents that follow each other in the file are joined with line breaks up to this many characters.
+      path: `.txt` (a document per block between blank lines) or rows (.jsonl, .csv, .tsv, .parquet), each also .gz;
+        relative to the config file; `*` stands for any part of a name.
+      text: the document made from a row, with its columns in braces.
     """
 
     path: str
     text: str = "{text}"
-    join: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +51,7 @@ class TextSettings:
 
     Attributes:
       sources: files to read.
-      exclude: row files of held-out benchmarks; a document that contains one of their texts is left out.
+      exclude: row files of held-out benchmarks; a row that shares a sentence with one of theirs is left out.
       validation_share: share of the documents that is kept from training, for the final loss.
     """
 
@@ -71,7 +62,7 @@ class TextSettings:
 
 @dataclasses.dataclass(frozen=True)
 class PretrainConfig:
-    """Everything `jaxtrunc pretrain` needs; paths are relative to the config file, out_path to the working directory."""
+    """Everything `jaxtrunc pretrain` needs; paths of text are relative to the config file."""
 
     name: str
     model: ModelSettings
