@@ -1,7 +1,7 @@
 """A truncated model against the two checkpoints: loss, reduction of the gap, what is retained of both, McNemar's test.
 
-Every entry is `{"value": …, "interval": (low, high) or None, …}`, or None where nothing can be said. A limit that is not
-finite means that there is none (null in a file).
+Every entry is `{"value": …, "interval": (low, high) or None, …}`, or None where nothing can be said. A limit that is
+not finite means that there is none (null in a file).
 """
 
 import math
@@ -30,23 +30,15 @@ def accuracy_entries(panel: Panel) -> dict[str, Entry]:
 
 
 def gap_entries(panel: Panel, directions: np.ndarray | None) -> dict[str, Entry]:
-    """Reduction and retained gap under the primary definition, reduction under the pooled one (cells by attribute)."""
+    """Retained gap, and the reduction under every definition of the gap (cells by attribute)."""
     weights = weigh.gap(panel.cells, directions)
     return {
         "reduction": reduction(panel, weights),
         "ret_gap": retention(panel, weights),
         "reduction_pooled": reduction(panel, weigh.gap_pooled(panel.cells, directions)),
+        "reduction_worst": _plain_factor(*(panel.correct[m].mean() - panel.accuracies[m].min() for m in (FT, MODEL))),
+        "reduction_range": _plain_factor(*(np.ptp(panel.accuracies[m]) for m in (FT, MODEL))),
     }
-
-
-def plain_factors(ft: dict[str, Any], model: dict[str, Any]) -> dict[str, Entry]:
-    """The factor under the definitions that have no percentile interval, from the metrics of FT and of the model."""
-    factors: dict[str, Entry] = {}
-    for name in ("gap_worst", "gap_range"):
-        top, bottom = ft[name], model[name]
-        known = top is not None and bottom is not None and bottom != 0
-        factors[name.replace("gap", "reduction")] = entry(abs(top) / abs(bottom), None) if known else None
-    return factors
 
 
 def loss(panel: Panel) -> Entry:
@@ -62,7 +54,7 @@ def loss(panel: Panel) -> Entry:
     upper = 100 * panel.upper_95(weights, FT, MODEL)
     claim = "confirmed" if upper < TOLERANCE_PP else "nominal" if points < TOLERANCE_PP else "not met"
     low, high = difference
-    return {"value": points, "interval": (100 * low, 100 * high), "upper_95": upper, "claim": claim}
+    return {"value": points, "interval": (100 * low, 100 * high), "upper95": upper, "claim": claim}
 
 
 def reduction(panel: Panel, weights: weigh.Weights) -> Entry:
@@ -107,13 +99,17 @@ def entry(value: float, interval: Interval | None) -> dict[str, Any]:
     return {"value": float(value), "interval": interval if known else None}
 
 
+def _plain_factor(top: float, bottom: float) -> Entry:
+    """The factor under a definition that has no percentile interval; None over 0 and with an empty cell."""
+    return None if bottom == 0 or not math.isfinite(top / bottom) else entry(top / bottom, None)
+
+
 def _reduction_interval(panel: Panel, weights: np.ndarray) -> Interval:
-    """Bootstrap of the ratio; from the two MOVER intervals if a cell is at 0 or 1 (unless the models agree throughout)."""
+    """Bootstrap of the ratio; from two MOVER intervals if a cell is at 0 or 1, unless the models agree throughout."""
     same = np.array_equal(panel.correct[FT], panel.correct[MODEL])
     if same or not panel.at_edge(weights, FT, MODEL):
         return percentile_interval(magnitude_ratio(panel.track(weights, FT), panel.track(weights, MODEL))[1:])
-    (top, top_interval), (bottom, bottom_interval) = (
-        (float(weigh.value(weights, panel.accuracies[model])), panel.interval(weights, model)) for model in (FT, MODEL)
-    )
+    top, bottom = (float(weigh.value(weights, panel.accuracies[model])) for model in (FT, MODEL))
+    top_interval, bottom_interval = panel.interval(weights, FT), panel.interval(weights, MODEL)
     assert top_interval is not None and bottom_interval is not None
     return ratio_interval(top, top_interval, bottom, bottom_interval)

@@ -83,7 +83,7 @@ def describe(
     parts = [metrics.overall(panel, truth, predictions), first, overlapping]
     compared = comparison.accuracy_entries(panel) if ft is not None else {}
     if ft is not None and truth.primary is not None:
-        compared |= first.pop("comparison")
+        compared |= first["comparison"]
     return {
         "metrics": _merged(parts, "metrics"),
         "intervals": _merged(parts, "intervals"),
@@ -113,11 +113,9 @@ def decode_predictions(text: str) -> Int[np.ndarray, " n"]:
 def _attribute(statistics: Statistics, name: str, models: list[np.ndarray], worst: Worst | None) -> dict[str, Any]:
     panel, truth = statistics.panel(name, models), statistics.truth
     block = metrics.attribute_block(panel, truth, name, worst.cells.get(name) if worst else None)
-    if len(models) == 1:
-        return block
-    ft = metrics.attribute_block(statistics.panel(name, models[1:2]), truth, name, None)["metrics"]
-    entries = comparison.gap_entries(panel, truth.directions.get(name)) | comparison.plain_factors(ft, block["metrics"])
-    return block | {"comparison": entries}
+    if len(models) > 1:
+        block["comparison"] = comparison.gap_entries(panel, truth.directions.get(name))
+    return block
 
 
 def _merged(parts: list[dict[str, Any]], key: str) -> dict[str, Any]:

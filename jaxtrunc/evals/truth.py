@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Int
 
+VALIDATION = "validation"
+
 
 @dataclass(frozen=True)
 class Truth:

@@ -1,0 +1,85 @@
+"""The choice of k without group labels (method specification, section 10)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxtrunc.evals import cells as weigh
+from jaxtrunc.evals.comparison import TOLERANCE_PP
+from jaxtrunc.evals.curves import curve_name
+from jaxtrunc.evals.records import decode_predictions
+from jaxtrunc.evals.statistics import Panel, Statistics
+
+Record = Mapping[str, Any]
+
+
+def select_k(statistics: Statistics, records: Sequence[Record], full_rank: int) -> dict[str, Any] | None:
+    """The `selection` of results.json from validation records; None if there is nothing to choose from.
+
+    `k` (rule noninferior) is the smallest k of the grid such that the one-sided 95 % upper bound of the validation loss
+    is below the tolerance at k and at every larger k; `point_k` the smallest k whose loss itself is. Both are the full
+    rank if no smaller k will do; k = 0 means that fine-tuning gained nothing measurable.
+
+    Args:
+      statistics: of the validation split, without attributes.
+      records: of the validation split, of one residual policy and scope; FT among them.
+      full_rank: the largest numerical rank over matrices; k from there on is FT itself.
+    """
+    assert not statistics.truth.attributes, "the selection of k must not see group labels"
+    levels = _levels(records)
+    ft = next((record for record in records if record["operator"] == "ft"), None)
+    smaller = sorted(k for k in levels if k < full_rank)
+    if ft is None or not any(record["operator"] == "top_k" for record in levels.values()):
+        return None
+    chosen = [*(levels[k] for k in smaller), ft]
+    panel = statistics.panel(None, [decode_predictions(record["predictions"]) for record in chosen])
+    full = min((k for k in levels if k >= full_rank), default=full_rank)
+    losses, bounds = _losses(panel)
+    return {
+        "rule": "noninferior",
+        "k": _smallest_safe(smaller, bounds, full),
+        "point_k": next((k for k, loss in zip(smaller, losses, strict=True) if loss < TOLERANCE_PP), full),
+        "tolerance_pp": TOLERANCE_PP,
+        "split": statistics.truth.split,
+        "records": [without_predictions(record) for record in records],
+    }
+
+
+def oracle_k(records: Sequence[Record]) -> int | None:
+    """The k of least |gap| among top_k records of the test split with a loss below the tolerance: uses group labels."""
+    fit = [record for record in _levels(records).values() if record["k"] and _keeps_accuracy(record)]
+    return min(fit, key=lambda record: abs(record["metrics"]["gap"]))["k"] if fit else None
+
+
+def without_predictions(record: Record) -> dict[str, Any]:
+    """A record as results.json holds it."""
+    return {name: value for name, value in record.items() if name != "predictions"}
+
+
+def _levels(records: Sequence[Record]) -> dict[int, Record]:
+    """The plain top_k records by k; base stands for k = 0 where that was not evaluated."""
+    base = [(0, record) for record in records if record["operator"] == "base"]
+    return dict([*base, *((r["k"], r) for r in records if curve_name(r) == "top_k" and r["k"] is not None)])
+
+
+def _losses(panel: Panel) -> tuple[list[float], list[float]]:
+    """Loss in points and its one-sided upper bound for every model of the panel against the last, which is FT."""
+    weights, ft = weigh.balanced_accuracy(panel.cells), len(panel.correct) - 1
+    if weights is None:
+        return [math.inf] * ft, [math.inf] * ft
+    losses = [100 * float(weigh.value(weights, panel.accuracies[ft] - panel.accuracies[i])) for i in range(ft)]
+    return losses, [100 * panel.upper_95(weights, ft, i) for i in range(ft)]
+
+
+def _smallest_safe(ks: Sequence[int], bounds: Sequence[float], full: int) -> int:
+    chosen = full
+    for k, bound in zip(reversed(ks), reversed(bounds), strict=True):
+        if bound >= TOLERANCE_PP:
+            break
+        chosen = k
+    return chosen
+
+
+def _keeps_accuracy(record: Record) -> bool:
+    loss = record["comparison"]["loss_pp"]
+    return loss is not None and loss["value"] < TOLERANCE_PP and record["metrics"]["gap"] is not None

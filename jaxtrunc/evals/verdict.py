@@ -1,0 +1,199 @@
+"""Did cutting the tail remove the shortcut? The evidence on the test split, and the label it earns (section 7)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from jaxtrunc.core.jsonio import strict
+from jaxtrunc.evals import cells as weigh
+from jaxtrunc.evals import comparison
+from jaxtrunc.evals.curves import Curves, Point, Record, Track, control_names, curve_name, matched
+from jaxtrunc.evals.intervals import covers_zero
+from jaxtrunc.evals.records import decode_predictions
+from jaxtrunc.evals.statistics import Statistics
+
+Entry = dict[str, Any] | None
+UNTRAINED = ("lora",)  # controls that need a training run of their own
+COLLAPSE_WITHIN = 0.10
+GAP_TO_REFUTE = 0.05
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict rests on; each entry is `{"value", "interval"}` or None. Rates are fractions."""
+
+    k: int | None
+    ft_gap: Entry
+    accuracy_gain: Entry
+    reduction: Entry
+    loss_pp: Entry
+    decoupling: Mapping[str, Entry]
+    specificity: Mapping[str, Entry] = field(default_factory=dict)
+    advantage: Mapping[str, Entry] = field(default_factory=dict)
+
+
+def study_statistics(
+    test: Statistics,
+    records: Sequence[Record],
+    validation: Statistics | None,
+    validation_records: Sequence[Record],
+    selection: Mapping[str, Any] | None,
+    full_rank: int,
+) -> dict[str, Any]:
+    """The `verdict` of results.json.
+
+    Args:
+      test: with attributes; validation: without.
+      records, validation_records: of one residual policy and scope, `base` and `ft` among them.
+      selection: what `select_k` returned.
+      full_rank: the largest numerical rank over matrices.
+    """
+    curves = Curves(test, records)
+    chosen = Curves(validation, validation_records) if validation is not None and validation_records else None
+    k = selection["k"] if selection else None
+    decoupling = {name: curves.decoupling(name, full_rank) for name in curves.names}
+    evidence = Evidence(
+        k=k,
+        ft_gap=curves.ft_gap(),
+        accuracy_gain=curves.gain(),
+        **_at_selected(test, records, k),
+        decoupling={name: track and track.entry() for name, track in decoupling.items()},
+        specificity=_specificity(curves.names, decoupling),
+        advantage=_advantages(curves, chosen, k),
+    )
+    label, reasons = judge(evidence)
+    return strict({"label": label, "reasons": reasons, **vars(evidence), "boundary": None})
+
+
+def judge(evidence: Evidence) -> tuple[str, list[str]]:
+    """The first label of section 7 that applies, with its reasons."""
+    untested = _untested(evidence)
+    if untested:
+        return "not tested", untested
+    reduced = _above(evidence.reduction, 1)
+    decoupled = evidence.decoupling.get("top_k")
+    if _inside(decoupled, COLLAPSE_WITHIN) and not reduced:
+        return "collapse to base", [
+            "accuracy and gap are given up together (decoupling of top_k within ±0.10)",
+            "the interval of R(k*) is not above 1",
+        ]
+    cheap = evidence.loss_pp is not None and evidence.loss_pp["value"] < comparison.TOLERANCE_PP
+    if reduced and cheap and _above(decoupled, 0):
+        return _against_controls(evidence)
+    refuting = _refuting(evidence, reduced)
+    if refuting:
+        return "refuted", refuting
+    return "inconclusive", _missing(reduced, cheap, decoupled)
+
+
+def _untested(evidence: Evidence) -> list[str]:
+    """Why the claim was not put to the test; empty if it was."""
+    reasons = []
+    if evidence.ft_gap is None:
+        reasons.append("the fine-tuned model has no defined gap")
+    elif covers_zero(evidence.ft_gap["interval"]):
+        reasons.append("the interval of the fine-tuned model's gap covers 0: no shortcut is shown")
+    if evidence.accuracy_gain is None or covers_zero(evidence.accuracy_gain["interval"]):
+        reasons.append("the interval of the accuracy gained by fine-tuning covers 0")
+    if evidence.k is None:
+        reasons.append("no k* was chosen (that needs a validation split and top_k levels)")
+    elif evidence.k == 0:
+        reasons.append("k* is 0: fine-tuning gained nothing measurable on validation")
+    return reasons
+
+
+def _against_controls(evidence: Evidence) -> tuple[str, list[str]]:
+    """R(k*), L(k*) and decoupling hold: is it the spectrum?"""
+    reasons = ["the interval of R(k*) is above 1", "the loss at k* is below 2 points", "decoupling of top_k is above 0"]
+    known = {name: entry for name, entry in evidence.advantage.items() if entry and entry["interval"] is not None}
+    behind = [name for name, entry in known.items() if not _above(entry, 0)]
+    rivals = [name for name in known if name.endswith("interpolate")]
+    if not rivals:
+        return "inconclusive", [*reasons, "but interpolation could not be compared at matched accuracy"]
+    if any(name in behind for name in rivals):
+        return "not specific to the spectrum", [*reasons, "but plain interpolation does as well at matched accuracy"]
+    if behind:
+        return "inconclusive", [*reasons, f"but no advantage at matched accuracy is shown over {', '.join(behind)}"]
+    return "supported", [*reasons, f"the advantage at matched accuracy is above 0 over {', '.join(known)}"]
+
+
+def _refuting(evidence: Evidence, reduced: bool) -> list[str]:
+    reasons = []
+    if _below(evidence.decoupling.get("top_k"), 0):
+        reasons.append("decoupling of top_k is below 0: truncation gives up accuracy before the gap")
+    if not reduced and evidence.ft_gap is not None and abs(evidence.ft_gap["value"]) >= GAP_TO_REFUTE:
+        reasons.append("the fine-tuned model's gap is at least 5 points, and the interval of R(k*) is not above 1")
+    return reasons
+
+
+def _missing(reduced: bool, cheap: bool, decoupled: Entry) -> list[str]:
+    checks = {"the interval of R(k*) is not above 1": reduced, "the loss at k* is not below 2 points": cheap,
+              "decoupling of top_k is not shown to be above 0": _above(decoupled, 0)}
+    return [text for text, holds in checks.items() if not holds]
+
+
+def _at_selected(statistics: Statistics, records: Sequence[Record], k: int | None) -> dict[str, Entry]:
+    """R(k*) and L(k*) of top_k; FT itself stands for a k* that was not evaluated."""
+    truth = statistics.truth
+    if k is None or truth.primary is None:
+        return {"reduction": None, "loss_pp": None}
+    ft = next(record for record in records if record["operator"] == "ft")
+    model = next((r for r in records if curve_name(r) == "top_k" and r["k"] == k), ft)
+    models = [decode_predictions(record["predictions"]) for record in (model, ft)]
+    panel = statistics.panel(truth.primary, models)
+    weights = weigh.gap(panel.cells, truth.directions.get(truth.primary))
+    loss = comparison.loss(statistics.panel(None, models))
+    return {"reduction": comparison.reduction(panel, weights), "loss_pp": loss}
+
+
+def _specificity(names: Sequence[str], decoupling: Mapping[str, Track | None]) -> dict[str, Entry]:
+    """decoupling(top_k) − decoupling(control); interpolation has points of k only where it is norm-matched."""
+    found: dict[str, Entry] = dict.fromkeys(UNTRAINED)
+    top = decoupling.get("top_k")
+    for name in control_names(names):
+        track = decoupling[name]
+        if name != "interpolate" or "norm-matched interpolate" not in names:
+            found[name] = (top - track).entry() if top and track else None
+    return found
+
+
+def _advantages(test: Curves, validation: Curves | None, k: int | None) -> dict[str, Entry]:
+    found: dict[str, Entry] = dict.fromkeys([*control_names(test.names), *UNTRAINED])
+    if validation is None or not k or (k, None) not in test.points("top_k"):
+        return found
+    target = validation.accuracy("top_k", (k, None))
+    top = test.gap("top_k", (k, None))
+    if target is None or top is None:
+        return found
+    for name in control_names(test.names):
+        mix = matched(validation, name, float(target.rows[0]))
+        if mix is not None:
+            found[name] = _advantage(test, name, mix, top)
+    return found
+
+
+def _advantage(test: Curves, name: str, mix: Mapping[Point, float], top: Track) -> Entry:
+    """|gap| of the control at matched accuracy minus |gap| of top_k at k*, with the points that were mixed."""
+    tracks = [test.gap(name, point) for point in mix]
+    if any(track is None for track in tracks):
+        return None
+    rows = sum(share * track.rows for share, track in zip(mix.values(), tracks, strict=True) if track)
+    sound = all(track.sound for track in tracks if track)
+    difference = Track(np.abs(rows), sound) - Track(np.abs(top.rows))
+    points = [{"k": k, "param": param, "share": share} for (k, param), share in mix.items()]
+    return difference.entry() | {"points": points}
+
+
+def _above(entry: Entry, limit: float) -> bool:
+    return bool(entry and entry["interval"] is not None and entry["interval"][0] > limit)
+
+
+def _below(entry: Entry, limit: float) -> bool:
+    return bool(entry and entry["interval"] is not None and entry["interval"][1] < limit)
+
+
+def _inside(entry: Entry, radius: float) -> bool:
+    return bool(entry and entry["interval"] is not None and max(map(math.fabs, entry["interval"])) <= radius)
