@@ -5,10 +5,11 @@ from pathlib import Path
 
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.data import Prompter, Task, TaskData, TrainExample, TrainStream, load_task, read_task
+from jaxtrunc.evals import VALIDATION, EvalSet, build_eval_set
 from jaxtrunc.models import load_tokenizer
 from jaxtrunc.train import TrainSettings
 
-TRAIN, VALIDATION = "train", "validation"
+TRAIN = "train"
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,10 @@ class Bench:
     task: Task
     data: TaskData
     prompter: Prompter
+
+    def eval_set(self, split: str, batch_size: int) -> EvalSet:
+        """One split, tokenised and batched."""
+        return build_eval_set(self.data, split, self.prompter, batch_size)
 
     def stream(self, settings: TrainSettings) -> TrainStream:
         """Training batches; the attributes stay behind."""

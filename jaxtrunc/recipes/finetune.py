@@ -7,9 +7,9 @@ from jaxtrunc.config import FinetuneConfig
 from jaxtrunc.core import environment
 from jaxtrunc.core.progress import say
 from jaxtrunc.core.rundir import RunDir
-from jaxtrunc.evals import Scorer
+from jaxtrunc.evals import VALIDATION, Scorer
 from jaxtrunc.models import Execution, to_hf, write_model
-from jaxtrunc.recipes.bench import TRAIN, VALIDATION, Bench, open_bench, require_train
+from jaxtrunc.recipes.bench import TRAIN, Bench, open_bench, require_train
 from jaxtrunc.recipes.pair import Side, open_side
 from jaxtrunc.recipes.weights import load, open_mesh
 from jaxtrunc.train.finetune import finetune as train_on
@@ -57,4 +57,4 @@ def _validation_accuracy(bench: Bench, side: Side, mesh):
         return None
     rows = bench.eval_set(VALIDATION, EVALUATION_BATCH)
     scorer = Scorer(side.source.cfg, Execution(), mesh)
-    return lambda params: float((scorer.score(params, rows).scores.argmax(axis=1) == rows.truth.labels).mean())
+    return lambda params: float((scorer.score(params, rows).predictions == rows.truth.labels).mean())

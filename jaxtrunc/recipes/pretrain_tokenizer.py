@@ -18,7 +18,7 @@ LEAST = 256 + 1 + len(ROLES)
 
 
 def train_tokenizer(documents: Iterable[str], vocab_size: int, directory: Path) -> None:
-    """Train on `documents` and write tokenizer.json and tokenizer_config.json, which `AutoTokenizer` reads as a Qwen2's.
+    """Train on `documents` and write tokenizer.json and tokenizer_config.json, read by `AutoTokenizer` as a Qwen2's.
 
     A word keeps the space before it, so that " positive" can be one token; digits stand alone.
 

@@ -1,0 +1,59 @@
+"""The weights of a level on the device: what the reconstruction gives, with everything that is not cut beside it."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from jaxtrunc import spectral
+from jaxtrunc.core.trees import flatten, unflatten
+from jaxtrunc.evals import Applied
+from jaxtrunc.recipes.pair import Pair
+from jaxtrunc.recipes.weights import load, shardings
+
+DTYPE = "float32"
+
+
+class LevelWeights:
+    """Makes the parameter tree of an endpoint or of a level.
+
+    Args:
+      residual: ft or base, whose value the tensors outside the cut matrices take.
+      mesh: compute mesh, or None for one device.
+    """
+
+    def __init__(self, pair: Pair, decomposition: spectral.Decomposition, residual: str, mesh: Mesh | None):
+        self._pair, self._residual, self._mesh = pair, residual, mesh
+        kept = pair.ft.leaves if residual == "ft" else pair.base.leaves
+        self._rebuild = spectral.Reconstructor(decomposition, pair.base.leaves, pair.ft.leaves, residual=residual)
+        self._places = shardings(kept, mesh)
+        cut = {svd.ref.path for svd in decomposition.matrices.values()}
+        self._uncut = flatten(load({path: leaf for path, leaf in kept.items() if path not in cut}, mesh))
+
+    def describe_end(self, name: str) -> dict[str, Any]:
+        """The level mapping of `base` or `ft`."""
+        return {"operator": name, "k": None, "param": None, "seed": None, "norm_matched": False, "residual": None, "scope": None}
+
+    def describe(self, level: spectral.Level) -> dict[str, Any]:
+        """The level mapping of a cut, as records carry it."""
+        return dataclasses.asdict(level) | {"residual": self._residual}
+
+    def end(self, name: str) -> Applied:
+        """One of the two checkpoints itself."""
+        side = self._pair.base if name == "base" else self._pair.ft
+        return Applied(load(side.leaves, self._mesh))
+
+    def at(self, level: spectral.Level) -> Applied:
+        """W(k) of every cut matrix, everything else as `residual` says."""
+        weights = self._rebuild.weights(level)
+        if weights.skipped_reason:
+            return Applied({}, skipped=weights.skipped_reason)
+        cut = self._placed(weights.leaves)
+        facts = {"max_norm_factor": weights.max_norm_factor, "roundoff": weights.roundoff(DTYPE)}
+        return Applied(unflatten(self._uncut | cut), facts)
+
+    def _placed(self, leaves: Mapping[str, Any]) -> dict[str, jax.Array]:
+        # a copy, since the reconstruction writes the next level into the same buffers
+        return {path: jax.device_put(leaf, self._places[path], may_alias=False) for path, leaf in leaves.items()}

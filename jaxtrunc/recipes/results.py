@@ -1,0 +1,100 @@
+"""results.json from the records: endpoints, the choice of k, the verdict, the spectra."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxtrunc import spectral
+from jaxtrunc.config import SweepSettings
+from jaxtrunc.core import environment, jsonio
+from jaxtrunc.core.rundir import SCHEMA_VERSION, RunDir
+from jaxtrunc.evals import VALIDATION, EvalSet, Statistics, oracle_k, select_k, study_statistics, without_predictions
+from jaxtrunc.recipes.bench import Bench
+from jaxtrunc.recipes.decompose import SPECTRA
+from jaxtrunc.recipes.pair import Pair
+
+Record = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Everything a sweep was made of."""
+
+    run: RunDir
+    pair: Pair
+    bench: Bench
+    decomposition: spectral.Decomposition
+    settings: SweepSettings
+    eval_sets: Mapping[str, EvalSet]
+
+    @property
+    def full_rank(self) -> int:
+        """The largest numerical rank over matrices: from there on nothing is truncated."""
+        return max((svd.rank for svd in self.decomposition.matrices.values()), default=0)
+
+
+def build_results(study: Study, records: Sequence[Record], warnings: Sequence[str]) -> dict[str, Any]:
+    """The object of results.json (docs/contract: schema_version 1)."""
+    split = study.settings.split
+    shown = [record for record in records if record["split"] == split]
+    selection, verdict = _conclusions(study, records)
+    warnings = list(warnings) + ([] if selection else ["no k* is chosen: that needs a validation split and top_k levels; "
+                                                       "choosing on the reported split is refused"])
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "config": _config(study),
+        "environment": environment.describe() | {"dtypes": _dtypes(study)},
+        "warnings": warnings,
+        "endpoints": {end: without_predictions(_end(shown, end)) for end in ("base", "ft")},
+        "records": [without_predictions(record) for record in shown],
+        "selection": selection,
+        "verdict": verdict,
+        "spectra": jsonio.read_json(study.run / "decomposition" / SPECTRA),
+        "skipped": list(study.decomposition.skipped),
+    }
+
+
+def _conclusions(study: Study, records: Sequence[Record]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Selection and verdict, from the records of this sweep's residual policy and scope."""
+    split, full = study.settings.split, study.full_rank
+    comparable = [record for record in records if record["residual"] in (study.settings.residual, None)
+                  and record["scope"] in ("per_leaf", None)]
+    shown = [record for record in comparable if record["split"] == split]
+    hidden = [record for record in comparable if record["split"] == VALIDATION]
+    chooser = study.eval_sets.get(VALIDATION) if split != VALIDATION else None
+    validation = Statistics(chooser.truth.without_groups()) if chooser else None
+    selection = select_k(validation, hidden, full) if validation else None
+    if selection:
+        selection["oracle_k"] = oracle_k(shown)
+    test = Statistics(study.eval_sets[split].truth)
+    return selection, study_statistics(test, shown, validation, hidden, selection, full)
+
+
+def _end(records: Sequence[Record], name: str) -> Record:
+    return next(record for record in records if record["operator"] == name)
+
+
+def _config(study: Study) -> dict[str, Any]:
+    """What was asked for, verb by verb, with the seeds on top."""
+    verbs = study.run.manifest["verbs"]
+    training = verbs.get("finetune", {}).get("train")
+    return {
+        "name": study.bench.task.name,
+        "base_model": study.pair.base.ref,
+        "model": study.pair.ft.ref,
+        "task": study.bench.task.resolved(),
+        "prompts": study.bench.prompter.describe(),
+        "train": training,
+        "decompose": {key: verbs["decompose"].get(key) for key in ("include", "exclude", "backend")}
+        | {"backend": study.decomposition.backend},
+        "sweep": dataclasses.asdict(study.settings),
+        "seeds": {"sweep": study.settings.seeds, "train": training and training["seed"]},
+        "architecture": dataclasses.asdict(study.pair.cfg),
+    }
+
+
+def _dtypes(study: Study) -> dict[str, Any]:
+    """Stored dtypes of both checkpoints, and what was computed in."""
+    stored = {side: sorted({str(leaf.dtype) for leaf in leaves.values()})
+              for side, leaves in (("base", study.pair.base.leaves), ("ft", study.pair.ft.leaves))}
+    return stored | {"delta": "float32", "evaluation": "float32"}

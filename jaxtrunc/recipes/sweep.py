@@ -1,0 +1,126 @@
+"""`jaxtrunc sweep`: every level of a decomposition evaluated on a benchmark; records, results, report."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+
+from jaxtrunc import spectral
+from jaxtrunc.config import MeshSettings, SweepSettings
+from jaxtrunc.core import environment, jsonio
+from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.progress import progress, say
+from jaxtrunc.core.rundir import RunDir, open_run
+from jaxtrunc.evals import VALIDATION, EvalSet, Scorer, Sweep
+from jaxtrunc.models import Execution
+from jaxtrunc.recipes.bench import Bench, open_bench
+from jaxtrunc.recipes.levels import LevelWeights
+from jaxtrunc.recipes.outside import changed_outside, in_words
+from jaxtrunc.recipes.pair import Pair, recall_pair
+from jaxtrunc.recipes.report import RESULTS
+from jaxtrunc.recipes.results import Study, build_results
+from jaxtrunc.recipes.weights import open_mesh
+from jaxtrunc.report import write_report
+
+ARTEFACT = "records.jsonl"
+DTYPE = "float32"  # of the operands of every matrix product in the evaluation
+
+
+def sweep(path: Path, task: Path, settings: SweepSettings, *, resume: bool) -> None:
+    """Evaluate the levels of `settings` on `task`; writes records.jsonl, results.json, report.html and plots.
+
+    Raises:
+      InputError: wrong flags, task file, rows or label words; records of another task are there, or of this one
+        without `resume`.
+    """
+    check_settings(settings)
+    run = open_run(path, "decomposition", "decompose")
+    pair = recall_pair(run)
+    bench = open_bench(task, task.parent, pair.base.source.directory, (settings.split,), settings.limit)
+    sweep_on(run, pair, bench, settings, MeshSettings(), resume=resume)
+    say(f"report: {path / 'report.html'}")
+
+
+def sweep_on(run: RunDir, pair: Pair, bench: Bench, settings: SweepSettings, mesh: MeshSettings, *, resume: bool) -> None:
+    """The same with everything opened."""
+    run.verify("decomposition")
+    decomposition = spectral.load(run / "decomposition")
+    levels = _plan(decomposition, settings)
+    splits = dict.fromkeys([*([VALIDATION] if VALIDATION in bench.data.examples else []), settings.split])
+    eval_sets = [bench.eval_set(split, settings.batch_size) for split in splits]
+    with run.lock():
+        _claim(run, bench, settings, resume)
+        outcome = _evaluate(run, pair, decomposition, levels, eval_sets, settings, mesh)
+        study = Study(run, pair, bench, decomposition, settings, {rows.split: rows for rows in eval_sets})
+        warnings = [*bench.data.warnings, *_pair_warnings(pair, decomposition, settings), *outcome.warnings]
+        results = build_results(study, outcome.records, warnings)
+        jsonio.write_json(run / RESULTS, results)
+        run.seal(RESULTS)
+        write_report(run.path, results)
+
+
+def check_settings(settings: SweepSettings) -> None:
+    """Raise `InputError` for an unknown operator or a number out of range."""
+    for name in settings.operators:
+        spectral.find_operator(name)
+    if not settings.operators:
+        raise InputError("--operators: expected at least one name, found none")
+    for flag, values, low, high in (("--ranks", settings.ranks or (), 0, None), ("--fractions", settings.fractions, 0, 1),
+                                    ("--seeds", settings.seeds, 0, None), ("--batch-size", (settings.batch_size,), 1, None)):
+        for value in values:
+            if value < low or (high is not None and value > high):
+                upper = "" if high is None else f" and at most {high}"
+                raise InputError(f"{flag}: expected at least {low}{upper}, found {value}")
+
+
+def _plan(decomposition: spectral.Decomposition, settings: SweepSettings) -> list[spectral.Level]:
+    return spectral.plan_levels(decomposition, settings.operators, settings.ranks, fractions=settings.fractions,
+                                alphas=settings.alphas, seeds=settings.seeds, match_norm=settings.match_norm)
+
+
+def _claim(run: RunDir, bench: Bench, settings: SweepSettings, resume: bool) -> None:
+    """Note the sweep in the manifest, unless the run holds records of another task, or of this one without `resume`."""
+    before = run.manifest["verbs"].get("sweep", {})
+    if (run / ARTEFACT).exists() and before.get("task_hash") != bench.data.hash:
+        name = before.get("task", {}).get("name")
+        raise InputError(f"{run.path}: holds records of another task or other rows (task '{name}'); one run directory holds "
+                         "one task: decompose into a new --out-path, or copy the run without its records")
+    facts = {"task": bench.task.resolved(), "task_hash": bench.data.hash, "prompts": bench.prompter.describe(),
+             "settings": dataclasses.asdict(settings), "dtype": DTYPE, "environment": environment.describe()}
+    run.begin("sweep", ARTEFACT, facts, resume=resume)
+
+
+def _evaluate(run: RunDir, pair: Pair, decomposition: spectral.Decomposition, levels: list[spectral.Level],
+              eval_sets: list[EvalSet], settings: SweepSettings, mesh: MeshSettings):
+    compute = open_mesh(mesh)
+    weights = LevelWeights(pair, decomposition, settings.residual, compute)
+    scorer = Scorer(pair.cfg, Execution(), compute)
+    loop = Sweep(run.path, scorer, eval_sets, dtype=DTYPE, log_samples=settings.log_samples)
+
+    def every_level() -> Iterator:
+        for end in ("ft", "base"):
+            yield weights.describe_end(end), lambda end=end: weights.end(end)
+        for level in levels:
+            yield weights.describe(level), lambda level=level: weights.at(level)
+
+    with progress("sweep", len(levels) + 2) as advance:
+        return loop.run(every_level(), advance)
+
+
+def _pair_warnings(pair: Pair, decomposition: spectral.Decomposition, settings: SweepSettings) -> list[str]:
+    """What a reader must know of the two checkpoints before believing a number."""
+    changes = changed_outside(pair, {*decomposition.matrices, *decomposition.skipped})
+    warnings = []
+    if changes:
+        kept, end = ("fine-tuned", "k = 0 is not the base model") if settings.residual == "ft" else \
+            ("base", "the full rank is not the fine-tuned model")
+        warnings.append(f"{len(changes)} tensors outside the cut matrices were changed by fine-tuning and keep their {kept} value, "
+                        f"so {end}: {in_words(changes)}")
+    rounded = [name for name, svd in decomposition.matrices.items() if svd.zero_share > 0.2]
+    if rounded:
+        warnings.append(f"{len(rounded)} matrices look like bf16 checkpoints (over 20 % of ΔW is exactly zero): their singular tail "
+                        f"is rounding noise, for example {rounded[0]}")
+    if jax.default_backend() != "cpu":
+        warnings.append("evaluated on an accelerator: scores agree with other devices within 1e-4, not bit for bit")
+    return warnings
