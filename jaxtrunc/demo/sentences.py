@@ -55,7 +55,7 @@ def ceilings(marker_agrees: float) -> dict[str, float]:
       `shortcut_test`: accuracy of that same rule where the marker tells nothing.
       `shortcut_gap`: its gap between sentences whose marker agrees and disagrees with the label.
     """
-    result = dict.fromkeys(("text", "shortcut_train", "shortcut_test", "shortcut_gap"), 0.0)
+    result: dict[str, float] = dict.fromkeys(("text", "shortcut_train", "shortcut_test", "shortcut_gap"), 0.0)
     weight_of_marker = math.log(marker_agrees / (1 - marker_agrees))
     for pattern, share in _PATTERNS.items():
         right = positive_probability(sum(pattern))
