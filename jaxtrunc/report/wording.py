@@ -1,0 +1,87 @@
+"""Numbers as people read them: rates and gaps in percentage points, intervals in brackets, a dash for null."""
+
+from jaxtrunc.report.study import Estimate, Record, Variant, position, variant_of
+
+NONE = "–"
+
+
+def number(value: float | None, digits: int = 1, *, signed: bool = False) -> str:
+    """Fixed digits with a true minus sign; a value that rounds to zero carries no sign."""
+    if value is None:
+        return NONE
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def interval(low: float | None, high: float | None, digits: int = 1, *, signed: bool = False) -> str:
+    """`[low, high]`; one open end is ∞; empty if both are null."""
+    if low is None and high is None:
+        return ""
+    ends = (number(low, digits, signed=signed) if low is not None else "−∞",
+            number(high, digits, signed=signed) if high is not None else "∞")
+    return f"[{', '.join(ends)}]"
+
+
+def rate(estimate: Estimate | None, *, signed: bool = False) -> str:
+    """A fraction as points with its interval: `71.3 [69.0, 73.5]`."""
+    return _joined(_scaled(estimate, 100), 1, signed)
+
+
+def points(estimate: Estimate | None) -> str:
+    """A quantity already in points, with its interval."""
+    return _joined(estimate, 1, True)
+
+
+def factor(estimate: Estimate | None, bounds: list[float | None] | None = None) -> str:
+    """A ratio such as the reduction R: `3.1× [2.2, 4.9]`; with a null value only its bounds are known."""
+    if estimate is None:
+        low, high = bounds or (None, None)
+        return f"{NONE} {interval(low, high, 2)}".rstrip()
+    return f"{number(estimate.value, 2)}× {interval(estimate.low, estimate.high, 2)}".rstrip()
+
+
+def plain(estimate: Estimate | None, digits: int = 2) -> str:
+    """A pure number such as a decoupling, signed, with its interval."""
+    return _joined(estimate, digits, True)
+
+
+def level(record: Record) -> str:
+    """What was set: `8`, `α = 0.5`, or a dash."""
+    axis = variant_of(record).axis
+    return at(axis, position(record))
+
+
+def at(axis: str, x: float) -> str:
+    """A position on an axis: `8` on k, `α = 0.5` elsewhere."""
+    if axis == "":
+        return NONE
+    return f"{x:.0f}" if axis in ("k", "K") else f"{axis} = {x:g}"
+
+
+def axis_title(axis: str) -> str:
+    """What the axis of a plot is called."""
+    titles = {"k": "k, components kept per matrix (dropped, for drop_top_k)",
+              "K": "K, components kept in all matrices together", "fraction": "fraction of components kept",
+              "α": "α, share of the update added", "τ": "τ, share of energy kept", "ρ": "ρ, threshold relative to s₁"}
+    return titles[axis]
+
+
+def variant_name(variant: Variant) -> str:
+    """The label, with the axis named where it is not k."""
+    return variant.label if variant.axis in ("k", "K", "") else f"{variant.label} ({variant.axis})"
+
+
+def _scaled(estimate: Estimate | None, by: float) -> Estimate | None:
+    if estimate is None:
+        return None
+    low, high = (None if end is None else by * end for end in (estimate.low, estimate.high))
+    return Estimate(by * estimate.value, low, high)
+
+
+def _joined(estimate: Estimate | None, digits: int, signed: bool) -> str:
+    if estimate is None:
+        return NONE
+    ends = interval(estimate.low, estimate.high, digits, signed=signed)
+    return f"{number(estimate.value, digits, signed=signed)} {ends}".rstrip()
