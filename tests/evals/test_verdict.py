@@ -1,0 +1,117 @@
+"""Each branch of the verdict, from evidence and from whole synthetic studies."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from test_curves import rates
+from toy_splits import make_truth, predict, record
+
+from jaxtrunc.core.jsonio import dumps
+from jaxtrunc.evals import Statistics, select_k, study_statistics
+from jaxtrunc.evals.verdict import Evidence, judge
+
+
+def entry(value, low, high):
+    return {"value": value, "interval": (low, high)}
+
+
+GOOD = Evidence(
+    k=8, ft_gap=entry(0.3, 0.25, 0.35), accuracy_gain=entry(0.2, 0.15, 0.25), reduction=entry(3.0, 2.0, 4.0),
+    loss_pp=entry(1.0, -1.0, 3.0), decoupling={"top_k": entry(0.4, 0.3, 0.5)},
+    advantage={"interpolate": entry(0.1, 0.05, 0.15), "random_k": entry(0.1, 0.02, 0.2), "bottom_k": None, "lora": None})
+NO_REDUCTION = {"reduction": entry(1.1, 0.8, 1.4)}
+BRANCHES = [
+    ({}, "supported"),
+    ({"ft_gap": None}, "not tested"),
+    ({"ft_gap": entry(0.01, -0.02, 0.04)}, "not tested"),
+    ({"accuracy_gain": entry(0.01, -0.02, 0.04)}, "not tested"),
+    ({"k": 0}, "not tested"),
+    ({"k": None}, "not tested"),
+    ({"decoupling": {"top_k": entry(0.0, -0.08, 0.08)}, **NO_REDUCTION}, "collapse to base"),
+    ({"decoupling": {"top_k": entry(0.0, -0.08, 0.08)}}, "inconclusive"),
+    ({"advantage": {"interpolate": entry(0.0, -0.05, 0.05)}}, "not specific to the spectrum"),
+    ({"advantage": {**GOOD.advantage, "norm-matched interpolate": entry(0, -0.1, 0.1)}}, "not specific to the spectrum"),
+    ({"advantage": {"interpolate": None, "random_k": entry(0.1, 0.02, 0.2)}}, "inconclusive"),
+    ({"advantage": {**GOOD.advantage, "random_k": entry(0.1, -0.02, 0.2)}}, "inconclusive"),
+    ({"advantage": {**GOOD.advantage, "random_k": {"value": -0.1, "interval": None}}}, "supported"),
+    ({"decoupling": {"top_k": entry(-0.4, -0.5, -0.3)}}, "refuted"),
+    (NO_REDUCTION, "refuted"),
+    ({"reduction": entry(0.5, 0.3, 0.8)}, "refuted"),
+    ({**NO_REDUCTION, "ft_gap": entry(0.03, 0.01, 0.05)}, "inconclusive"),
+    ({"loss_pp": entry(2.5, 1.0, 4.0)}, "inconclusive"),
+    ({"decoupling": {"top_k": entry(0.1, -0.2, 0.5)}}, "inconclusive"),
+    ({"decoupling": {}}, "inconclusive"),
+    ({"reduction": {"value": None, "interval": (1.5, np.inf)}}, "supported"),
+]
+
+
+@pytest.mark.parametrize(("change", "label"), BRANCHES)
+def test_branches(change, label):
+    got, reasons = judge(dataclasses.replace(GOOD, **change))
+    assert got == label and reasons
+
+
+TEST, VALIDATION = make_truth(1000), make_truth(1000, split="validation")
+STATISTICS, BLIND = Statistics(TEST, draws=500), Statistics(VALIDATION.without_groups(), draws=500)
+ENDS = [("ft", 0.8, 0.3, {}), ("base", 0.6, 0.02, {})]
+TOP = [("top_k", 0.74, 0.02, {"k": 1}), ("top_k", 0.795, 0.04, {"k": 4}), ("top_k", 0.8, 0.06, {"k": 8}),
+       ("top_k", 0.8, 0.3, {"k": 64})]
+LINE = [("interpolate", 0.6 + 0.2 * a, 0.02 + 0.28 * a, {"param": a}) for a in (0.25, 0.5, 0.75)]
+RANDOM = [("random_k", 0.7, 0.15, {"k": 4, "seed": s}) for s in range(5)] + [
+    ("random_k", 0.798, 0.25, {"k": 8, "seed": s}) for s in range(5)]
+
+
+def verdict(levels, validated=True):
+    test = [record(STATISTICS, name, predict(TEST, rates(a, g)), **level) for name, a, g, level in levels]
+    blind = [record(BLIND, name, predict(VALIDATION, rates(a, g)), **level) for name, a, g, level in levels]
+    selection = select_k(BLIND, blind, 64) if validated else None
+    return study_statistics(STATISTICS, test, BLIND, blind if validated else [], selection, 64)
+
+
+def test_a_shortcut_in_the_tail_is_supported():
+    got = verdict([*ENDS, *TOP, *LINE, ("interpolate", 0.8, 0.3, {"param": 1.0}), *RANDOM])
+    assert got["label"] == "supported", got["reasons"]
+    assert got["k"] == 4 and dumps(got)
+    assert got["reduction"]["interval"][0] > 1
+    random = got["advantage"]["random_k"]
+    assert random["points"] == [{"k": 8, "param": None, "share": 1.0}] and random["value"] == pytest.approx(0.25 - 0.04)
+    assert got["specificity"]["random_k"]["interval"][0] > 0 and got["specificity"]["interpolate"] is None
+    assert got["advantage"]["lora"] is None and got["specificity"]["lora"] is None and got["boundary"] is None
+
+
+def test_interpolation_that_does_as_well_is_named():
+    rival = [("interpolate", 0.795, 0.04, {"param": 0.5})]
+    assert verdict([*ENDS, *TOP, *rival])["label"] == "not specific to the spectrum"
+
+
+def test_a_mixture_of_two_points_is_matched():
+    got = verdict([*ENDS, *TOP, *LINE, ("interpolate", 0.84, 0.3, {"param": 1.2})])["advantage"]["interpolate"]
+    assert [point["param"] for point in got["points"]] == [0.75, 1.2]
+    share = (0.795 - 0.75) / (0.84 - 0.75)
+    assert got["value"] == pytest.approx((1 - share) * 0.23 + share * 0.3 - 0.04, abs=2e-3)
+
+
+def test_sliding_back_to_base_collapses():
+    slide = [("top_k", 0.6 + 0.2 * t, 0.02 + 0.28 * t, {"k": k}) for k, t in ((1, 0.2), (4, 0.5), (8, 0.8), (64, 1.0))]
+    got = verdict([*ENDS, *slide])
+    assert got["label"] == "collapse to base" and got["k"] == 64 and got["reduction"]["value"] == 1.0
+
+
+def test_accuracy_lost_before_the_gap_refutes():
+    worse = [("top_k", 0.62, 0.2, {"k": 1}), ("top_k", 0.66, 0.28, {"k": 4}), ("top_k", 0.8, 0.3, {"k": 64})]
+    assert verdict([*ENDS, *worse])["label"] == "refuted"
+
+
+def test_without_validation_nothing_is_tested():
+    got = verdict([*ENDS, *TOP, *LINE], validated=False)
+    assert got["label"] == "not tested" and "k*" in got["reasons"][0] and got["reduction"] is None
+    assert got["decoupling"]["top_k"]["value"] > 0.3, "curves are described all the same"
+
+
+def test_a_task_without_attributes():
+    truth = TEST.without_groups()
+    statistics = Statistics(truth, draws=200)
+    test = [record(statistics, name, predict(TEST, rates(a, g)), **level) for name, a, g, level in [*ENDS, *TOP]]
+    got = study_statistics(statistics, test, None, [], None, 64)
+    assert got["label"] == "not tested" and got["ft_gap"] is None
