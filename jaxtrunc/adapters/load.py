@@ -1,7 +1,7 @@
 """A PEFT LoRA directory as an update of its base model: read strictly, added to the base leaf by leaf, in float32."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,8 +94,9 @@ class AdaptedLeaf:
         weight, delta = np.asarray(self.base[layer], np.float32), self.deltas[layer]
         return weight if delta is None else weight + delta.kernel
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (self[layer] for layer in range(len(self)))
+    def release(self, layer: int) -> None:
+        """Drop the memory pages of a layer that has been used."""
+        self.base.release(layer)
 
 
 def _check_config(file: Path, config: Any) -> None:

@@ -20,7 +20,7 @@ from jaxtrunc.demo.sentences import CLASSES, draw_opinion
 
 INSTRUCTION = "Is the sentiment of this sentence negative or positive?"
 ASKED_WORDS = slice(0, len(POSITIVE) // 2)
-_SHARES = {"story": 0.45, "review": 0.25, "place": 0.15, "sentiment": 0.15}
+_SHARES = {"story": 0.35, "review": 0.2, "place": 0.1, "sentiment": 0.35}
 
 
 def documents(count: int, seed: int) -> Iterator[str]:
