@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-
 from tyro.conf import Positional, UseAppendAction, arg
 
 from jaxtrunc.config import DecomposeSettings, FinetuneConfig, Operators, SweepSettings, from_mapping, override

@@ -1,5 +1,6 @@
 """Strict JSON on disk: no NaN, no Infinity, written beside and renamed, so that no half-written file looks finished."""
 
+import contextlib
 import json
 import math
 import os
@@ -70,10 +71,8 @@ def read_lines(path: Path) -> list[Any]:
     whole, torn = lines[:-1], lines[-1]
     records = [_parse(path, number, line) for number, line in enumerate(whole, 1) if line.strip()]
     if torn.strip():
-        try:
+        with contextlib.suppress(json.JSONDecodeError):
             records.append(json.loads(torn))
-        except json.JSONDecodeError:
-            pass
     return records
 
 

@@ -4,11 +4,11 @@ from jaxtrunc.models.config import DecoderConfig, Execution, RopeConfig
 from jaxtrunc.models.forward import abstract_params, head_logits, hidden_states, init_params
 from jaxtrunc.models.hub import load_tokenizer, resolve_ref
 from jaxtrunc.models.keys import KeyRule
-from jaxtrunc.models.load import load_params
+from jaxtrunc.models.load import load_leaf, load_params
 from jaxtrunc.models.read_config import read_config
 from jaxtrunc.models.source import LazyLeaf, ModelSource, open_model
 from jaxtrunc.models.table import hf_names, key_table, leaf_class
-from jaxtrunc.models.write import to_hf, write_model
+from jaxtrunc.models.write import hf_tensors, to_hf, write_model
 
 __all__ = [
     "DecoderConfig",
@@ -20,10 +20,12 @@ __all__ = [
     "abstract_params",
     "head_logits",
     "hf_names",
+    "hf_tensors",
     "hidden_states",
     "init_params",
     "key_table",
     "leaf_class",
+    "load_leaf",
     "load_params",
     "load_tokenizer",
     "open_model",

@@ -4,8 +4,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -27,11 +28,16 @@ COMPANIONS = (
 
 def to_hf(cfg: DecoderConfig, params: Params) -> Iterator[tuple[str, np.ndarray]]:
     """Every tensor under its Hugging Face name and in its layout, one at a time off the device."""
-    leaves = flatten(params)
+    return hf_tensors(cfg, flatten(params))
+
+
+def hf_tensors(cfg: DecoderConfig, leaves: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """The same from `{path: leaf}`, where a leaf is an array or still on disk (`leaf[layer]`; `leaf[0]` if unstacked)."""
     for rule in key_table(cfg):
         leaf = leaves[rule.path]
+        lazy = not hasattr(leaf, "__array__")
         for layer, name in enumerate(rule_names(rule, cfg)):
-            array = np.asarray(leaf[layer] if rule.stacked else leaf)
+            array = np.asarray(leaf[layer] if lazy or rule.stacked else leaf)
             yield name, array.T if rule.transpose else array
 
 

@@ -7,7 +7,7 @@ import jax
 
 from jaxtrunc import spectral
 from jaxtrunc.config import DecomposeSettings
-from jaxtrunc.core import environment
+from jaxtrunc.core import environment, jsonio
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.progress import progress, say
 from jaxtrunc.core.rundir import RunDir
@@ -15,6 +15,7 @@ from jaxtrunc.models import leaf_class
 from jaxtrunc.recipes.pair import Pair, open_pair, remember_pair
 
 ARTEFACT = "decomposition"
+SPECTRA = "spectra.json"
 
 
 def decompose(base_model: str, model: str, out_path: Path, settings: DecomposeSettings, *, resume: bool) -> None:
@@ -47,3 +48,21 @@ def chosen_matrices(pair: Pair, settings: DecomposeSettings) -> list[spectral.Ma
 def default_backend() -> str:
     """gram64 where float64 is native and the host is the device; the accelerator's own SVD elsewhere."""
     return "gram64" if jax.default_backend() == "cpu" else "device"
+
+
+def _decompose_into(run: RunDir, pair: Pair, chosen: list[spectral.MatrixRef], backend: str) -> None:
+    """Matrix by matrix into a staged directory, which becomes RUN/decomposition when everything is in it."""
+    base, ft = pair.base.leaves, pair.ft.leaves
+    with run.stage(ARTEFACT, resume=True) as staged:
+        store = spectral.Store(staged, backend)
+        missing = store.missing(chosen)
+        with progress("decompose", len(chosen)) as advance:
+            advance(len(chosen) - len(missing))
+            for ref, svd in spectral.each(base, ft, missing, backend=backend, advance=advance):
+                store.add(ref, svd)
+        decomposition = spectral.load(staged)
+        if not decomposition.matrices:
+            raise InputError(f"{pair.ft.ref}: every selected matrix equals that of {pair.base.ref}: no update")
+        with progress("spectra", len(decomposition.matrices)) as advance:
+            spectra = spectral.diagnostics(decomposition, base, ft, advance=advance)
+        jsonio.write_json(staged / SPECTRA, spectra)

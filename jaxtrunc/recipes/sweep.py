@@ -119,7 +119,7 @@ def _pair_warnings(pair: Pair, decomposition: spectral.Decomposition, settings: 
                         f"so {end}: {in_words(changes)}")
     rounded = [name for name, svd in decomposition.matrices.items() if svd.zero_share > 0.2]
     if rounded:
-        warnings.append(f"{len(rounded)} matrices look like bf16 checkpoints (over 20 % of ΔW is exactly zero): their singular tail "
+        warnings.append(f"{len(rounded)} matrices look like bf16 checkpoints (over 20 % of ΔW is exactly zero): their tail "
                         f"is rounding noise, for example {rounded[0]}")
     if jax.default_backend() != "cpu":
         warnings.append("evaluated on an accelerator: scores agree with other devices within 1e-4, not bit for bit")

@@ -1,0 +1,26 @@
+"""A sketch: the leading components without a full decomposition."""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg import qr, svd
+
+RANK, OVERSAMPLING, POWER_ITERATIONS = 128, 16, 2
+
+
+def decompose_randomized(x: Float[np.ndarray, "long r"]) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, "r c"]]:
+    """At most 128 leading components of a tall float32 matrix.
+
+    Range finder with oversampling and orthonormalised power iterations (Halko, Martinsson and Tropp 2011,
+    algorithms 4.4 and 5.1). The sketch is the same for every call.
+    """
+    x = np.ascontiguousarray(x, dtype=np.float32)
+    width = min(RANK + OVERSAMPLING, x.shape[1])
+    sketch = np.random.default_rng(0).standard_normal((x.shape[1], width), dtype=np.float32)
+    for _ in range(POWER_ITERATIONS):
+        sketch = _orthonormal(x.T @ _orthonormal(x @ sketch))
+    _, s, vt = svd(_orthonormal(x @ sketch).T @ x, full_matrices=False, check_finite=False)
+    return s[:RANK].astype(np.float64), vt[:RANK].T
+
+
+def _orthonormal(columns: np.ndarray) -> np.ndarray:
+    return qr(columns, mode="economic", check_finite=False)[0]

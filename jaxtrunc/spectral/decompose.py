@@ -1,0 +1,152 @@
+"""ΔW of every selected matrix, decomposed once: a thread pool over matrices, or stacks over a mesh."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.mesh import spectral_mesh
+from jaxtrunc.core.progress import Advance
+from jaxtrunc.spectral.backends import Backend, find_backend
+from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, numerical_rank, tree_order
+from jaxtrunc.spectral.view import MatrixRef, read_matrix, release
+
+ZERO = 1e-8
+"""A ΔW without a larger entry counts as zero."""
+
+Leaves = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """One ΔW, read: float32 tall orientation `(long, r)`, and what is recorded of its two sources."""
+
+    ref: MatrixRef
+    tall: np.ndarray
+    facts: dict[str, Any]
+
+
+def decompose(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], *, backend: str = "gram64", workers: int | None = None,
+              mesh: Mesh | None = None, advance: Advance | None = None) -> Decomposition:
+    """Decompose every ΔW = f32(ft) − f32(base) named by `refs`.
+
+    Args:
+      base, ft: path → leaf: a stacked array, or a lazy leaf whose `leaf[i]` is batch entry i.
+      backend: gram64, host, device, randomized or gram32.
+      workers: threads over matrices, one BLAS thread each being best; default one per core.
+      mesh: for the device backend; default all devices.
+      advance: called once per matrix.
+
+    Raises:
+      InputError: shapes differ between base and ft, or ΔW is not finite.
+    """
+    found = dict(each(base, ft, refs, backend=backend, workers=workers, mesh=mesh, advance=advance))
+    ordered = sorted(found, key=tree_order)
+    return Decomposition(backend, {ref.name: svd for ref in ordered if (svd := found[ref]) is not None},
+                         {ref.name: ref for ref in ordered if found[ref] is None})
+
+
+def each(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], *, backend: str = "gram64", workers: int | None = None,
+         mesh: Mesh | None = None, advance: Advance | None = None) -> Iterator[tuple[MatrixRef, MatrixSVD | None]]:
+    """As `decompose`, but yields each matrix as it is finished, costliest first; None stands for a zero ΔW."""
+    check_shapes(base, ft, refs)
+    chosen = find_backend(backend)
+    costly_first = sorted(refs, key=lambda ref: -_cost(ref.shape))
+    if chosen.stacked:
+        results = _stacked(base, ft, costly_first, chosen, mesh or spectral_mesh())
+    else:
+        results = _pooled(base, ft, costly_first, chosen, workers or core_count())
+    for ref, svd in results:
+        if advance:
+            advance(1, ref.name)
+        yield ref, svd
+
+
+def core_count() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_shapes(base: Leaves, ft: Leaves, refs: Iterable[MatrixRef]) -> None:
+    """Raise `InputError` naming the first path that is missing from a tree or differs in shape between the two."""
+    for ref in refs:
+        for side, leaves in (("base", base), ("fine-tuned", ft)):
+            if ref.path not in leaves:
+                raise InputError(f"{ref.path}: not in the {side} model")
+        ours, theirs = tuple(base[ref.path].shape), tuple(ft[ref.path].shape)
+        if ours != theirs:
+            raise InputError(f"{ref.path}: shape {ours} in the base model, {theirs} in the fine-tuned one; they must agree")
+
+
+def content_hash(matrix: np.ndarray) -> str:
+    """SHA-256 of shape, dtype and bytes of a matrix as stored."""
+    digest = hashlib.sha256(f"{matrix.shape} {matrix.dtype}".encode())
+    digest.update(np.ascontiguousarray(matrix).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _cost(shape: tuple[int, int]) -> int:
+    return max(shape) * min(shape) ** 2 + 6 * min(shape) ** 3
+
+
+def _pooled(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], backend: Backend,
+            workers: int) -> Iterator[tuple[MatrixRef, MatrixSVD | None]]:
+    def task(ref: MatrixRef) -> tuple[MatrixRef, MatrixSVD | None]:
+        given = _read(base, ft, ref)
+        return ref, None if given.facts["max_abs"] <= ZERO else _finish(given, *backend.factor(given.tall))
+
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for future in as_completed([pool.submit(task, ref) for ref in refs]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _stacked(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], backend: Backend,
+             mesh: Mesh) -> Iterator[tuple[MatrixRef, MatrixSVD | None]]:
+    """One matrix per device at a time: one compilation per shape, and memory for one matrix each."""
+    shapes: dict[tuple[int, int], list[MatrixRef]] = defaultdict(list)
+    for ref in refs:
+        shapes[max(ref.shape), min(ref.shape)].append(ref)
+    for group in shapes.values():
+        for start in range(0, len(group), mesh.size):
+            inputs = [_read(base, ft, ref) for ref in group[start:start + mesh.size]]
+            values, bases = backend.factor(np.stack([given.tall for given in inputs]), mesh)
+            for given, s, basis in zip(inputs, values, bases, strict=True):
+                yield given.ref, None if given.facts["max_abs"] <= ZERO else _finish(given, s, basis)
+
+
+def _read(base: Leaves, ft: Leaves, ref: MatrixRef) -> Input:
+    before, after = read_matrix(base[ref.path], ref), read_matrix(ft[ref.path], ref)
+    tuned = after.astype(np.float32, copy=False)
+    update = tuned - before.astype(np.float32, copy=False)
+    facts: dict[str, Any] = {
+        "base_hash": content_hash(before), "ft_hash": content_hash(after),
+        "zero_share": 1 - np.count_nonzero(update) / update.size, "max_abs": float(np.abs(update).max()),
+        "rms_w": rms(tuned), "frobenius": rms(update) * update.size**0.5,
+    }
+    if not np.isfinite(facts["max_abs"]):
+        raise InputError(f"{ref.name}: the difference between fine-tuned and base holds NaN or Inf; mend the checkpoints")
+    release(base[ref.path], ref)
+    release(ft[ref.path], ref)
+    return Input(ref, update if ref.shape[1] <= ref.shape[0] else update.T, facts)
+
+
+def rms(matrix: np.ndarray) -> float:
+    """Root mean square, accumulated in float64."""
+    return float(np.sqrt(np.mean(np.square(matrix, dtype=np.float64))))
+
+
+def _finish(given: Input, s: np.ndarray, basis: np.ndarray) -> MatrixSVD:
+    rank = numerical_rank(s, given.ref.shape, given.facts["rms_w"], basis.dtype == np.float64)
+    side = "out" if given.ref.shape[1] <= given.ref.shape[0] else "in"
+    return MatrixSVD(given.ref.name, given.ref.shape, s, rank, ref=given.ref, side=side, read_basis=lambda: basis,
+                     **given.facts)

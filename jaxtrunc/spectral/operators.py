@@ -1,0 +1,67 @@
+"""The operators by name: a gain function, the axis it is swept along, and how its cuts are built."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from jaxtrunc.core.errors import InputError, did_you_mean
+from jaxtrunc.spectral import gains
+from jaxtrunc.spectral.chains import Chain, ladder, leading_chain, remainder_chain, trailing_chain
+from jaxtrunc.spectral.decomposition import Spectrum
+
+ChainRule = Callable[[Spectrum, np.ndarray, int | None], Chain]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One way to cut.
+
+    Attributes:
+      gains: `(spectrum, amount[, seed]) → g`; the amount is k on the rank axis, else the parameter.
+      axis: what the amount means: "rank" (k, or a fraction of r), "param" (τ, ρ, α), or None: there is no amount.
+      chain: how 0/1 gains are reached incrementally; None: the cut is rebuilt exactly.
+      random: whether a seed is drawn.
+      control: whether norm matching to top_k applies.
+      needs_tail: whether it is refused where only leading components are known.
+    """
+
+    gains: Callable[..., np.ndarray]
+    axis: Literal["rank", "param"] | None = "rank"
+    chain: ChainRule | None = leading_chain
+    random: bool = False
+    control: bool = False
+    needs_tail: bool = False
+
+
+def _drawn_chain(spectrum: Spectrum, g: np.ndarray, seed: int | None) -> Chain:
+    order = gains.permutation(spectrum, seed or 0)
+    return Chain(("random", seed or 0), False, order, ladder(spectrum.rank), int(g.sum()))
+
+
+OPERATORS: dict[str, Operator] = {
+    "top_k": Operator(gains.top_k),
+    "bottom_k": Operator(gains.bottom_k, chain=trailing_chain, control=True, needs_tail=True),
+    "drop_top_k": Operator(gains.drop_top_k, chain=remainder_chain, control=True, needs_tail=True),
+    "random_k": Operator(gains.random_k, chain=_drawn_chain, random=True, control=True, needs_tail=True),
+    "interpolate": Operator(gains.interpolate, axis="param", chain=None, control=True),
+    "energy": Operator(gains.energy, axis="param"),
+    "ratio": Operator(gains.ratio, axis="param"),
+    "mp_edge": Operator(gains.above_mp_edge, axis=None, needs_tail=True),
+    "dg_hard": Operator(gains.above_hard_threshold, axis=None, needs_tail=True),
+    "flatten_k": Operator(gains.flatten_k, chain=None),
+}
+
+
+def find_operator(name: str) -> Operator:
+    """The operator of that name; `InputError` suggests the nearest."""
+    if name not in OPERATORS:
+        raise InputError(f"operator '{name}': unknown{did_you_mean(name, OPERATORS)}")
+    return OPERATORS[name]
+
+
+def refuse_leading_only(name: str, backend: str) -> None:
+    """Raise `InputError`: the operator needs components that the backend did not compute."""
+    raise InputError(f"operator '{name}': needs the singular tail, which --backend {backend} did not compute; decompose with "
+                     "--backend gram64")
