@@ -19,7 +19,7 @@ def entry(value, low, high):
 GOOD = Evidence(
     k=8, ft_gap=entry(0.3, 0.25, 0.35), accuracy_gain=entry(0.2, 0.15, 0.25), reduction=entry(3.0, 2.0, 4.0),
     loss_pp=entry(1.0, -1.0, 3.0), decoupling={"top_k": entry(0.4, 0.3, 0.5)},
-    advantage={"interpolate": entry(0.1, 0.05, 0.15), "random_k": entry(0.1, 0.02, 0.2), "bottom_k": None, "lora": None})
+    advantage={"interpolate": entry(0.1, 0.05, 0.15), "random_k": entry(0.1, 0.02, 0.2), "bottom_k": None})
 NO_REDUCTION = {"reduction": entry(1.1, 0.8, 1.4)}
 BRANCHES = [
     ({}, "supported"),
@@ -31,7 +31,7 @@ BRANCHES = [
     ({"decoupling": {"top_k": entry(0.0, -0.08, 0.08)}, **NO_REDUCTION}, "collapse to base"),
     ({"decoupling": {"top_k": entry(0.0, -0.08, 0.08)}}, "inconclusive"),
     ({"advantage": {"interpolate": entry(0.0, -0.05, 0.05)}}, "not specific to the spectrum"),
-    ({"advantage": {**GOOD.advantage, "norm-matched interpolate": entry(0, -0.1, 0.1)}}, "not specific to the spectrum"),
+    ({"advantage": {**GOOD.advantage, "norm-matched interpolate": entry(0, -1, 1)}}, "not specific to the spectrum"),
     ({"advantage": {"interpolate": None, "random_k": entry(0.1, 0.02, 0.2)}}, "inconclusive"),
     ({"advantage": {**GOOD.advantage, "random_k": entry(0.1, -0.02, 0.2)}}, "inconclusive"),
     ({"advantage": {**GOOD.advantage, "random_k": {"value": -0.1, "interval": None}}}, "supported"),

@@ -19,7 +19,7 @@ def make_truth(per_cell=100, split="test", classes=CLASSES, directions=(-1, 1), 
 def predict(truth: Truth, rates, seed=0, flips=0) -> np.ndarray:
     """Predictions whose accuracy in cell i is rates[i] (rounded to the cell), on a seeded order within each cell.
 
-    The same seed makes a better model right wherever a worse one is; `flips` then swaps that many hits and misses a cell.
+    The same seed makes a better model right wherever a worse one is; `flips` swaps that many hits and misses a cell.
     """
     cells = Cells.of(truth.labels, len(truth.class_names), truth.attributes["marker"])
     rng = np.random.default_rng(seed)
