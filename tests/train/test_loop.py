@@ -135,11 +135,11 @@ def test_a_loss_that_is_no_number_stops_the_run(params, cfg, execution, tmp_path
     flat = flatten(params)
     flat["embed/embedding"] = flat["embed/embedding"].at[23].set(np.inf)
     flat["lm_head/kernel"] = params["embed"]["embedding"].T
-    settings = dataclasses.replace(QUICK, checkpoint_every=3)
+    settings = dataclasses.replace(QUICK, checkpoint_every=1)
     with pytest.raises(RunFailed, match=r"loss is not finite .* at step 7, batch rows batch7-row0, .*checkpoint 6 in"):
         finetune(unflatten(flat), untied, Poisoned(), settings, tmp_path, execution=execution)
     with CheckpointStore(tmp_path / "checkpoints") as store:
-        assert store.steps == [3, 6]
+        assert store.steps == [5, 6]
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(store._checkpointer.load(6)))
     assert len(losses(tmp_path)) == 6
 
@@ -157,7 +157,7 @@ class Accuracies:
 
 def test_best_validation_weights_are_returned(params, cfg, stream, execution, tmp_path):
     validate = Accuracies(0.5, 0.9, 0.9, 0.7, 0.6)
-    settings = dataclasses.replace(QUICK, eval_every=2)
+    settings = dataclasses.replace(QUICK, eval_every=2, checkpoint_every=1)
     tuned = finetune(params, cfg, stream, settings, tmp_path, execution=execution, validate=validate)
     assert len(validate.seen) == 5
     assert bits(tuned) == validate.seen[1]

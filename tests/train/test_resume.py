@@ -19,8 +19,7 @@ SCRIPT = Path(__file__).parent / "one_run.py"
 @pytest.fixture(scope="module")
 def start(compilation_cache):
     """A function that starts `one_run.py` in a process of its own."""
-    environment = {**os.environ, "XLA_FLAGS": "", "PYTHONPATH": str(SCRIPT.parent),
-                   "JAX_COMPILATION_CACHE_DIR": str(compilation_cache),
+    environment = {**os.environ, "XLA_FLAGS": "", "JAX_COMPILATION_CACHE_DIR": str(compilation_cache),
                    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
     def begin(directory: Path, *, resume: bool = False, delay: float = 0.0) -> subprocess.Popen:
