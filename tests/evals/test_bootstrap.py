@@ -54,6 +54,15 @@ def test_models_share_resamples_across_calls():
     np.testing.assert_array_equal(together[:, 1], statistics.panel("marker", [b]).rates[:, 0])
 
 
+def test_the_same_split_gives_the_same_draws_in_another_process():
+    """A record made after a resume must agree with one made before: the seed is a constant of the partition."""
+    truth = make_truth(50)
+    rows = [Statistics(truth).panel(name, [predict(truth, [0.6, 0.8, 0.7, 0.9])]).rates for name in ("marker", "marker", None)]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert rows[0][1:].mean() == pytest.approx(0.75, abs=0.01) and rows[2].shape == (2001, 1, 2)
+    np.testing.assert_allclose(rows[0][1, 0], [0.58, 0.88, 0.64, 0.92])
+
+
 def test_gap_interval_against_a_loop():
     truth = make_truth(80)
     predictions = predict(truth, [0.55, 0.8, 0.6, 0.9])

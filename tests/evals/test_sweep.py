@@ -52,6 +52,7 @@ def test_every_level_on_every_split(tmp_path, scorer):
     last = outcome.records[-1]
     assert last["max_norm_factor"] == 1.5 and last["comparison"]["loss_pp"] and last["comparison"]["mcnemar_p"]
     assert last["intervals"]["worst_group_accuracy"], "the worst group is known from validation"
+    assert outcome.records[1]["comparison"]["loss_pp"]["value"] == 0, "FT is compared with itself"
     assert outcome.records[-2]["groups"] == [] and outcome.records[-2]["comparison"]["loss_pp"]
     want = scorer.score(random_params(3), SETS[1])
     assert last["metrics"]["accuracy"] == pytest.approx((want.predictions == SETS[1].truth.labels).mean())
