@@ -104,7 +104,8 @@ class Prompter:
     def _template_tail(self) -> str:
         marker = "jaxtruncanswer"
         messages = [{"role": "user", "content": PROBE}, {"role": "assistant", "content": marker}]
-        return self._render(messages, add_generation_prompt=False).rpartition(marker)[2]
+        _, found, tail = self._render(messages, add_generation_prompt=False).rpartition(marker)
+        return tail if found else ""
 
     def _tokens(self, strings: list[str]) -> list[list[int]]:
         if not strings:
@@ -125,8 +126,8 @@ class Prompter:
         found = []
         for word, ids in zip(self.task.label_words, after, strict=True):
             if ids[:len(before)] != before or len(ids) == len(before):
-                raise InputError(f"{self.task.origin}: the label word '{word}' merges with the end of the prompt; begin "
-                                 "it with a space, or leave its space out")
+                raise InputError(f"{self.task.origin}: the label word '{word}' merges with the end of the prompt; "
+                                 "begin it with a space, or leave its space out")
             found.append(tuple(ids[len(before):]))
         if len(set(found)) < len(found):
             raise InputError(f"{self.task.origin}: two of 'label_words' are the same tokens; they must differ")

@@ -1,5 +1,6 @@
 """A task (benchmark) file: what it may say, and its strict reading into a frozen `Task`."""
 
+import itertools
 import string
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -215,7 +216,11 @@ def _splits(keys: Keys) -> dict[str, SplitRule]:
     given = keys.mapping("splits", {"train": "train", "validation": "validation", "test": "test"})
     if not given:
         raise keys.fail("splits", "a mapping with at least one split")
-    return {name: _split(value, f"{keys.where}, splits, {name}") for name, value in given.items()}
+    rules = {name: _split(value, f"{keys.where}, splits, {name}") for name, value in given.items()}
+    for (one, a), (other, b) in itertools.combinations(rules.items(), 2):
+        if a.source == b.source and max(a.share[0], b.share[0]) < min(a.share[1], b.share[1]):
+            raise InputError(f"{keys.where}: the splits '{one}' and '{other}' share rows; each row may be in one split only")
+    return rules
 
 
 def _split(value: Any, where: str) -> SplitRule:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxtrunc.core.errors import InputError
+from jaxtrunc.data.sources.reason import reason
 from jaxtrunc.data.sources.row import Row
 from jaxtrunc.data.task import HubSource, SplitRule, Task
 
@@ -18,8 +19,7 @@ def hub_rows(source: HubSource, task: Task, rule: SplitRule) -> Iterator[Row]:
     try:
         table = _load(source, directory, rule.source)
     except Exception as error:  # the library raises many kinds, and all of them mean: this source cannot be read
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{task.origin}: the data set {place} cannot be loaded ({reason})") from None
+        raise InputError(f"{task.origin}: the data set {place} cannot be loaded ({reason(error)})") from None
     return (Row(number, f"{place}, row {number}", values) for number, values in enumerate(table))
 
 

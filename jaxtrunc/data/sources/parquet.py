@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxtrunc.core.errors import InputError
+from jaxtrunc.data.sources.reason import reason
 from jaxtrunc.data.sources.row import Row
 
 
@@ -22,4 +23,4 @@ def parquet_rows(path: Path) -> Iterator[Row]:
                     yield Row(number, f"{path}, row {number}", values)
                     number += 1
     except (pa.ArrowException, OSError, EOFError) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({' '.join(str(error).split())})") from None
+        raise InputError(f"{path}: not a readable Parquet file ({reason(error)})") from None

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jaxtrunc.core.errors import InputError
+from jaxtrunc.data.sources.reason import reason
 from jaxtrunc.data.sources.row import Row
 from jaxtrunc.data.task import SplitRule, Task, TfdsSource
 
@@ -16,8 +17,7 @@ def tfds_rows(source: TfdsSource, task: Task, rule: SplitRule) -> Iterator[Row]:
     try:
         records = _open(source, task, rule.source)
     except Exception as error:  # the library raises many kinds, and all of them mean: this source cannot be read
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{task.origin}: the TFDS data set {place} cannot be loaded ({reason})") from None
+        raise InputError(f"{task.origin}: the TFDS data set {place} cannot be loaded ({reason(error)})") from None
     return (Row(number, f"{place}, row {number}", _decoded(values)) for number, values in enumerate(records))
 
 
