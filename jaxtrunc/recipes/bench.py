@@ -42,7 +42,8 @@ def open_bench(task: Path | dict, directory: Path, model: Path, splits: tuple[st
       InputError: anything wrong with the task, its rows or its label words.
     """
     parsed = read_task(task, directory)
-    wanted = list(dict.fromkeys([*splits, *([VALIDATION] if VALIDATION in parsed.splits else [])]))
+    validation = (VALIDATION,) if VALIDATION in parsed.splits else ()
+    wanted = list(dict.fromkeys((*splits, *validation)))
     prompter = Prompter(parsed, load_tokenizer(model))
     return Bench(parsed, load_task(parsed, wanted, limit), prompter)
 

@@ -1,5 +1,7 @@
 """What fine-tuning changed besides the matrices that are cut: then k = 0 is not the base model, and no adapter holds it all."""
 
+import re
+from collections import defaultdict
 from collections.abc import Collection
 
 import numpy as np
@@ -17,11 +19,13 @@ def changed_outside(pair: Pair, cut: Collection[str]) -> dict[str, float]:
     return changes
 
 
-def in_words(changes: dict[str, float], most: int = 3) -> str:
-    """`model.norm.weight (1.2e-02), …` for a message, the largest change first."""
-    ordered = sorted(changes.items(), key=lambda item: -item[1])
-    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
-    return ", ".join(f"{name} ({change:.1e})" for name, change in ordered[:most]) + more
+def in_words(changes: dict[str, float]) -> str:
+    """`model.layers.*.input_layernorm.weight (3, up to 1.2e-02), …`: layers together, the largest change first."""
+    kinds: dict[str, list[float]] = defaultdict(list)
+    for name, change in changes.items():
+        kinds[re.sub(r"\.\d+\.", ".*.", name)].append(change)
+    ordered = sorted(kinds.items(), key=lambda item: -max(item[1]))
+    return ", ".join(f"{kind} ({len(found)}, up to {max(found):.1e})" for kind, found in ordered)
 
 
 def _relative_change(pair: Pair, path: str, index: int) -> float:

@@ -1,6 +1,7 @@
 """`jaxtrunc pretrain`: from plain text to a small base model with its own tokenizer, as a Hugging Face directory."""
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxtrunc.config import MeshSettings
 from jaxtrunc.config import read_config as read_yaml
 from jaxtrunc.core import jsonio
 from jaxtrunc.core.errors import InputError
@@ -19,6 +21,7 @@ from jaxtrunc.models import DecoderConfig, Execution, load_tokenizer, read_confi
 from jaxtrunc.recipes.pretrain_config import ModelSettings, PretrainConfig
 from jaxtrunc.recipes.pretrain_text import gather
 from jaxtrunc.recipes.pretrain_tokenizer import train_tokenizer
+from jaxtrunc.recipes.weights import open_mesh
 from jaxtrunc.train.batches import step_batch
 from jaxtrunc.train.loss import loss_sum
 from jaxtrunc.train.pretrain import pretrain as train_on
@@ -36,6 +39,7 @@ def pretrain(config_file: Path, overrides: tuple[str, ...], out_path: Path | Non
         with another config; RunFailed, Interrupted: as in fine-tuning.
     """
     config = read_yaml(config_file, overrides, PretrainConfig)
+    _divide_cpu(config.train.batch_size // config.train.accumulation)
     final = out_path or Path(config.out_path or f"runs/{config.name}")
     refuse_taken(final)
     work = final.with_name(f".{final.name}.pretraining")
@@ -47,7 +51,7 @@ def pretrain(config_file: Path, overrides: tuple[str, ...], out_path: Path | Non
     stream = text_batches([work / TRAINING], tokenizer, settings.window, settings.batch_size, settings.seed)
     say(f"pre-training: {cfg.num_layers} layers of width {cfg.hidden_size}, {len(tokenizer)} tokens in the vocabulary, "
         f"{len(stream.tokens)} tokens of text")
-    params = train_on(cfg, stream, settings, work, execution=Execution(), resume=resume)
+    params = train_on(cfg, stream, settings, work, execution=Execution(), resume=resume, mesh=open_mesh(MeshSettings()))
     loss = _validation_loss(params, cfg, work, tokenizer, config)
     facts = {"validation_loss": loss, "training_tokens": len(stream.tokens)}
     write_model(final, to_hf(cfg, params), source=work, cfg=cfg, dtype="float32", readme=_card(config, facts))
@@ -55,6 +59,13 @@ def pretrain(config_file: Path, overrides: tuple[str, ...], out_path: Path | Non
     jsonio.write_json(final / CONFIG, dataclasses.asdict(config) | {"results": facts})
     shutil.rmtree(work)
     say(f"model: {final} (held-out loss {loss:.4f} nats per token)")
+
+
+def _divide_cpu(rows: int) -> None:
+    """On CPU let each core work on its own share of `rows`; the model is small enough for one copy each."""
+    if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        shares = [count for count in range(1, (os.cpu_count() or 1) + 1) if rows % count == 0]
+        jax.config.update("jax_num_cpu_devices", max(shares))
 
 
 def _begin(work: Path, config: PretrainConfig, resume: bool) -> None:

@@ -47,7 +47,8 @@ def sweep_on(run: RunDir, pair: Pair, bench: Bench, settings: SweepSettings, mes
     run.verify("decomposition")
     decomposition = spectral.load(run / "decomposition")
     levels = _plan(decomposition, settings)
-    splits = dict.fromkeys([*([VALIDATION] if VALIDATION in bench.data.examples else []), settings.split])
+    validation = (VALIDATION,) if VALIDATION in bench.data.examples else ()
+    splits = dict.fromkeys((*validation, settings.split))  # validation first: the loop looks there for the worst group
     eval_sets = [bench.eval_set(split, settings.batch_size) for split in splits]
     with run.lock():
         _claim(run, bench, settings, resume)
