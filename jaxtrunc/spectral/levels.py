@@ -1,27 +1,32 @@
-"""Levels: one point of a sweep each, and the list of them in an order that the incremental rebuild likes."""
+"""Levels: one point of a sweep each, which to visit and in which order, and how much of each matrix it keeps."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from jaxtrunc.spectral.backends import find_backend
-from jaxtrunc.spectral.decomposition import Decomposition
-from jaxtrunc.spectral.operators import find_operator, refuse_leading_only
+import numpy as np
 
-ENERGIES = (0.5, 0.9, 0.99)
-RATIOS = (0.5, 0.1, 0.01)
+from jaxtrunc.core.errors import InputError, did_you_mean
+from jaxtrunc.spectral.chains import ladder
+from jaxtrunc.spectral.decomposition import Decomposition, Spectrum
+from jaxtrunc.spectral.operators import OPERATORS, Operator, find_operator
+
+FRACTIONS = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
+ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+SCOPES = {"per_leaf": lambda spectrum: 1.0, "global": lambda spectrum: 1.0,
+          "global_relative": lambda spectrum: spectrum.frobenius}
+"""Scope → what singular values are divided by before they are compared across matrices."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """One cut of every matrix.
+    """One cut of all matrices.
 
     Attributes:
-      operator: name from the registry.
-      k: components per matrix (drop_top_k: dropped); with scope global: over all matrices together.
-      param: α, τ, ρ, or a fraction of r where an operator of the rank axis has no k.
-      seed: of a random operator.
-      norm_matched: each matrix rescaled to the norm of top_k at the same k.
-      scope: per_leaf; global orders the components of all matrices by s, global_relative by s/‖ΔW‖_F.
+      k: components kept per matrix (dropped, for drop_top_k); over all matrices together in the global scopes.
+      param: τ, ρ or α of the operator, or the fraction of r on a rank operator; k and param exclude each other.
+      norm_matched: every ΔW(g) is rescaled to the norm of top_k at the same k. interpolate with a k is always matched:
+        α_l(k) = ‖ΔW_top,l‖/‖ΔW_l‖.
+      scope: per_leaf, global (raw s) or global_relative (s/‖ΔW‖_F).
     """
 
     operator: str
@@ -33,47 +38,112 @@ class Level:
 
 
 def default_ranks(r_max: int) -> tuple[int, ...]:
-    """0, 1, 2, 4, … below r_max, and r_max (truncation.md, section 4)."""
-    return 0, *(1 << bit for bit in range(max(r_max - 1, 0).bit_length())), r_max
+    """0, 1, 2, 4, 8, … and r_max."""
+    return *ladder(r_max), r_max
 
 
-def plan_levels(decomposition: Decomposition, operators: Iterable[str], ranks: Sequence[int] | None = None, *,
-                fractions: Sequence[float] = (), alphas: Sequence[float] = (), seeds: Sequence[int] = (),
-                match_norm: bool = False) -> list[Level]:
-    """Every level of a sweep, by operator and seed, ranks ascending.
+def plan_levels(decomposition: Decomposition, operators: Sequence[str], ranks: Sequence[int] | None = None,
+                fractions: Sequence[float] | None = None, alphas: Sequence[float] | None = None,
+                seeds: Sequence[int] = (0, 1, 2, 3, 4), match_norm: bool = False,
+                scope: str = "per_leaf") -> list[Level]:
+    """The levels of a sweep, in the order in which they share most work.
 
-    Args:
-      ranks: taken as given; None is the default grid, unless fractions are given.
-      fractions: shares of r, matrix by matrix.
-      alphas: points of interpolate.
-      match_norm: adds each control once more, norm-matched, wherever a k cuts something.
+    interpolate yields one level per α and, norm-matched, one per k. energy and ratio take their parameters from
+    `fractions`. Ranks default to `default_ranks`; given ones are taken as given.
 
     Raises:
-      InputError: an unknown operator, a random one without seeds, or one that needs the tail of a leading-only backend.
+      InputError: both ranks and fractions, a value out of range, an unknown operator, or one that needs components
+        which the backend did not compute.
     """
-    if ranks is None:
-        ranks = () if fractions else default_ranks(decomposition.r_max)
-    points = [*((k, None) for k in sorted(set(ranks))), *((None, x) for x in sorted(set(fractions)))]
-    levels: list[Level] = []
-    for name in dict.fromkeys(operators):
-        operator = find_operator(name)
-        if operator.needs_tail and find_backend(decomposition.backend).leading:
-            refuse_leading_only(name, decomposition.backend)
-        plain = _points(name, points, alphas)
-        draws = tuple(dict.fromkeys(seeds)) if operator.random else (None,)
-        levels += [Level(name, k, param, seed) for seed in draws for k, param in plain]
-        if match_norm and operator.control:
-            matched = [(k, x) for k, x in points if (k or x) and (k or 0) < decomposition.r_max]
-            levels += [Level(name, k, param, seed, norm_matched=True) for seed in draws for k, param in matched]
-    return levels
+    if ranks is not None and fractions is not None:
+        raise InputError("--ranks and --fractions: give one of the two")
+    amounts = [{"param": float(f)} for f in fractions] if fractions is not None else [
+        {"k": int(k)} for k in (default_ranks(decomposition.r_max) if ranks is None else ranks)]
+    levels = [level for name in dict.fromkeys(operators)
+              for level in _operator_levels(name, amounts, ALPHAS if alphas is None else alphas, seeds, match_norm)]
+    unique = list(dict.fromkeys(replace(level, scope=scope) for level in levels))
+    for level in unique:
+        check_level(level, decomposition)
+    return unique
 
 
-def _points(name: str, ranks: list[tuple[int | None, float | None]],
-            alphas: Sequence[float]) -> list[tuple[int | None, float | None]]:
+def _operator_levels(name: str, amounts: list[dict], alphas: Sequence[float], seeds: Sequence[int],
+                     match_norm: bool) -> list[Level]:
     operator = find_operator(name)
-    if operator.axis == "rank":
-        return ranks
+    if name == "interpolate":
+        return [Level(name, param=float(alpha)) for alpha in alphas] + [
+            Level(name, **amount, norm_matched=True) for amount in amounts if "k" in amount]
     if operator.axis is None:
-        return [(None, None)]
-    values = {"interpolate": alphas, "energy": ENERGIES, "ratio": RATIOS}[name]
-    return [(None, value) for value in sorted(set(values))]
+        return [Level(name)]
+    if operator.axis == "param":
+        return [Level(name, **amount) for amount in amounts if "param" in amount] or [_no_parameter(name)]
+    falling = operator is OPERATORS["drop_top_k"]  # its tail is built up from the last component
+    ordered = sorted(amounts, key=lambda amount: next(iter(amount.values())), reverse=falling)
+    return [Level(name, **amount, seed=seed, norm_matched=matched)
+            for matched in ((False, True) if match_norm and operator.control else (False,))
+            for seed in (sorted(set(seeds)) if operator.random else (None,)) for amount in ordered]
+
+
+def _no_parameter(name: str) -> Level:
+    raise InputError(f"operator {name}: needs --fractions (its parameter is a number between 0 and 1)")
+
+
+def check_level(level: Level, decomposition: Decomposition) -> None:
+    """Raise `InputError` if a level is malformed or its operator needs components that were not computed."""
+    operator = find_operator(level.operator)
+    if level.scope not in SCOPES:
+        raise InputError(f"scope '{level.scope}': unknown{did_you_mean(level.scope, SCOPES)}")
+    if level.scope != "per_leaf" and (operator.axis != "rank" or operator.random):
+        raise InputError(f"operator {level.operator}: has no {level.scope} scope; use top_k, bottom_k or drop_top_k")
+    if (level.k or 0) < 0 or (level.param is not None and not 0 <= level.param <= 1):
+        raise InputError(f"operator {level.operator}: k = {level.k}, parameter = {level.param}; k is at least 0, "
+                         "a fraction, τ, ρ or α lies in [0, 1]")
+    if operator.random and level.seed is None:
+        raise InputError(f"operator {level.operator}: needs a seed")
+    partial = next((svd for svd in decomposition.matrices.values() if not svd.complete), None)
+    if operator.needs_tail and partial is not None:
+        raise InputError(f"operator {level.operator}: needs every component, but backend {decomposition.backend} computed "
+                         f"the leading {len(partial.s)} of {partial.r} of {partial.name}; decompose with --backend gram64")
+
+
+def gains_of(level: Level, decomposition: Decomposition) -> dict[str, np.ndarray]:
+    """Gains `(r,)` of every matrix at a level, by name, before norm matching."""
+    operator = find_operator(level.operator)
+    amounts = _amounts(level, operator, decomposition)
+    seed = (level.seed,) if operator.random else ()
+    return {name: operator.gains(svd, *amounts(svd), *seed) for name, svd in decomposition.matrices.items()}
+
+
+def _amounts(level: Level, operator: Operator, decomposition: Decomposition) -> Callable[[Spectrum], tuple]:
+    if operator.axis is None:
+        return lambda spectrum: ()
+    if level.operator == "interpolate" and level.k is not None:
+        return lambda spectrum: (1.0,)  # the norm factor is the α_l(k)
+    if operator.axis == "param":
+        return lambda spectrum: (level.param,)
+    if level.scope != "per_leaf":
+        counts = _global_counts(level, decomposition)
+        return lambda spectrum: (counts[spectrum.name],)
+    if level.k is not None:
+        return lambda spectrum: (level.k,)
+    return lambda spectrum: (fraction_k(level.param or 0.0, spectrum.r),)
+
+
+def fraction_k(fraction: float, r: int) -> int:
+    """max(1, round(fraction · r)), and 0 only for the fraction 0."""
+    return max(1, int(fraction * r + 0.5)) if fraction > 0 else 0
+
+
+def _global_counts(level: Level, decomposition: Decomposition) -> dict[str, int]:
+    """How many components of each matrix are among the K largest (bottom_k: smallest) of all."""
+    spectra: Iterable[Spectrum] = decomposition.matrices.values()
+    pool = [(value / (SCOPES[level.scope](x) or 1.0), x.name) for x in spectra for value in x.s[:x.rank].tolist()]
+    total = sum(x.r for x in spectra)
+    wanted = level.k if level.k is not None else fraction_k(level.param or 0.0, total)
+    if wanted >= len(pool):
+        return {x.name: x.r for x in spectra}
+    pool.sort(key=lambda item: item[0], reverse=level.operator != "bottom_k")
+    counts = dict.fromkeys(decomposition.matrices, 0)
+    for _, name in pool[:wanted]:
+        counts[name] += 1
+    return counts

@@ -13,7 +13,8 @@ BF16_BITS = 8  # of the significand, the hidden one included
 def signflip_edge(update: np.ndarray, name: str) -> float:
     """95th percentile over 20 draws of s₁(ε ∘ ΔW), ε iid ±1: keeps the variances of rows and columns."""
     rng = _generator(name, "signs")
-    return float(np.quantile([_largest(update * rng.choice(np.float32([-1, 1]), update.shape)) for _ in range(DRAWS)], QUANTILE))
+    signs = np.array([-1, 1], np.float32)
+    return float(np.quantile([_largest(update * rng.choice(signs, update.shape)) for _ in range(DRAWS)], QUANTILE))
 
 
 def permuted_edge(update: np.ndarray, name: str) -> float:

@@ -32,7 +32,7 @@ def decompose_device(stack: Float[np.ndarray, "b long r"], mesh: Mesh) -> tuple[
         except jax.errors.JaxRuntimeError:
             return _on_host(stack)
     s, basis = s[:count].astype(np.float64), basis[:count]
-    finite = np.isfinite(s).all(1) & np.isfinite(basis).all((1, 2))
+    finite = np.asarray(np.isfinite(s).all(1) & np.isfinite(basis).all((1, 2)))
     return _repaired(stack, s, basis, finite) if not finite.all() else (s, basis)
 
 

@@ -1,0 +1,64 @@
+"""Help that teaches, errors in one line, exit codes."""
+
+import subprocess
+import sys
+
+import pytest
+
+from jaxtrunc import __version__
+from jaxtrunc.verbs import VERBS
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_teaches(verb, capsys):
+    from jaxtrunc.cli import main
+
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--help"])
+    said = capsys.readouterr().out
+    assert stop.value.code == 0 and "Example:" in said and f"jaxtrunc {verb}" in said
+
+
+def test_python_dash_m_is_the_same_program():
+    done = subprocess.run([sys.executable, "-m", "jaxtrunc", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, f"jaxtrunc {__version__}")
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["swep"], ["swep", "sweep"]), (["sweep", "run"], ["--task"]), (["report", "run", "--colour"], ["--colour"]), ([], ["demo"]),
+    (["decompose", "--base-model", "a", "--model", "b", "--out-path", "c", "--backend", "magic"], ["magic", "gram64"]),
+])
+def test_wrong_usage(refused, arguments, words):
+    refused(*arguments, words=words)
+
+
+def test_debug_shows_the_traceback(jaxtrunc, tmp_path):
+    code, said = jaxtrunc("report", tmp_path / "none", "--debug")
+    assert code == 2 and "Traceback" in said and "jaxtrunc: error: " in said
+
+
+def test_flags_accept_underscores(refused, tmp_path):
+    refused("decompose", "--base_model", tmp_path / "a", "--model", tmp_path / "b", "--out_path", tmp_path / "c", words=("/a",))
+
+
+def test_a_defect_says_so(jaxtrunc, monkeypatch, tmp_path):
+    from jaxtrunc.recipes import report
+
+    monkeypatch.setattr(report, "open_run", lambda *_: 1 / 0)
+    code, said = jaxtrunc("report", tmp_path)
+    assert code == 1 and "ZeroDivisionError" in said and "Traceback" not in said
+
+
+def test_interrupt_is_resumable(jaxtrunc, monkeypatch, tmp_path):
+    from jaxtrunc.recipes import report
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "open_run", stopped)
+    code, said = jaxtrunc("report", tmp_path)
+    assert code == 3 and "--resume" in said
+
+
+def test_doctor_finds_the_decomposition_right(jaxtrunc):
+    assert jaxtrunc("doctor")[0] == 0
