@@ -44,7 +44,7 @@ def load_task(task: Task, splits: Iterable[str] | None = None, limit: int | None
 
     Args:
       splits: the splits that are wanted; default: all that the task has.
-      limit: keep this many rows of each wanted split, a seeded sample stratified by label and attributes.
+      limit: keep this many rows of each evaluated split, a seeded sample stratified by label and attributes.
 
     Raises:
       InputError: a split the task does not have, an unreadable source, a bad row, an empty (class, attribute) cell.
@@ -58,7 +58,7 @@ def load_task(task: Task, splits: Iterable[str] | None = None, limit: int | None
     counts = {name: _counts(task, name, rows.get(TRAIN)) for name in task.attributes}
     aligned = {name: _aligned(task, name, counts[name], warnings) for name in task.attributes}
     if limit is not None:
-        rows = {name: stratified_sample(examples, limit) for name, examples in rows.items()}
+        rows = {name: found if name == TRAIN else stratified_sample(found, limit) for name, found in rows.items()}
     for name, examples in rows.items():
         if name not in (TRAIN, VALIDATION):  # group labels of these two are never read
             warnings += _check_cells(task, name, examples)
