@@ -42,6 +42,9 @@ def module_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+MODULES = {module_of(file) for file in FILES}
+
+
 def imported_modules(file: Path, top_level_only: bool) -> set[str]:
     tree = ast.parse(file.read_text())
     nodes = tree.body if top_level_only else ast.walk(tree)
@@ -51,8 +54,8 @@ def imported_modules(file: Path, top_level_only: bool) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & MODULES or {node.module}  # `from room import file` needs the file, not what the room exports
     return {name for name in found if name and name.split(".")[0] == "jaxtrunc"}
 
 

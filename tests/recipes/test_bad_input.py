@@ -46,7 +46,7 @@ def test_shard_names_outside_the_folder(broken, decompose_refused, shard):
 
 
 def test_key_in_the_index_but_not_in_the_file(broken, decompose_refused):
-    names = {**dict.fromkeys(load_file(broken / "model.safetensors"), "model.safetensors"), "model.ghost.weight": "model.safetensors"}
+    names = dict.fromkeys([*load_file(broken / "model.safetensors"), "model.ghost.weight"], "model.safetensors")
     (broken / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
     decompose_refused("model.ghost.weight", "model.safetensors")
 
@@ -136,7 +136,8 @@ def test_output_directory_taken(pair, study, refused, tmp_path):
     refused("sweep", study, "--task", pair.task, words=(str(study), "--resume"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    for arguments in (("decompose", "--base-model", pair.base, "--model", pair.ft), ("export", study, "--rank", 1, "--format", "hf")):
+    decompose, export = ("decompose", "--base-model", pair.base, "--model", pair.ft), ("export", study, "--rank", 1, "--format", "hf")
+    for arguments in (decompose, export):
         refused(*arguments, "--out-path", tmp_path / "mine", words=(str(tmp_path / "mine"),))
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
     assert before == {file: file.read_bytes() for file in study.rglob("*") if file.is_file()}
@@ -164,15 +165,17 @@ def test_two_equal_models(pair, refused, tmp_path):
 
 
 @pytest.mark.parametrize(("flags", "words"), [
-    (("--operators", "top_q"), ("top_q", "top_k")), (("--ranks", "1,b"), ("--ranks", "1,b")), (("--ranks=-1",), ("--ranks", "-1")),
-    (("--fractions", "2"), ("--fractions", "2")), (("--batch-size", "0"), ("--batch-size",)), (("--split", "tset"), ("tset", "test")),
+    (("--operators", "top_q"), ("top_q", "top_k")), (("--ranks", "1,b"), ("--ranks", "1,b")),
+    (("--ranks=-1",), ("--ranks", "-1")), (("--fractions", "2"), ("--fractions", "2")),
+    (("--batch-size", "0"), ("--batch-size",)), (("--split", "tset"), ("tset", "test")),
 ])
 def test_wrong_flags_of_sweep(pair, study, refused, flags, words):
     refused("sweep", study, "--task", pair.task, *flags, words=words)
 
 
 @pytest.mark.parametrize(("flags", "words"), [
-    (("--operator", "interpolate"), ("interpolate", "rank")), (("--operator", "random_k"), ("--seed",)), (("--seed", "0"), ("--seed",)),
+    (("--operator", "interpolate"), ("interpolate", "rank")), (("--operator", "random_k"), ("--seed",)),
+    (("--seed", "0"), ("--seed",)),
 ])
 def test_wrong_flags_of_export(study, refused, tmp_path, flags, words):
     refused("export", study, "--rank", 2, "--format", "hf", "--out-path", tmp_path / "m", *flags, words=words)
