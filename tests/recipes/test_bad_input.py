@@ -136,7 +136,8 @@ def test_output_directory_taken(pair, study, refused, tmp_path):
     refused("sweep", study, "--task", pair.task, words=(str(study), "--resume"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    decompose, export = ("decompose", "--base-model", pair.base, "--model", pair.ft), ("export", study, "--rank", 1, "--format", "hf")
+    decompose = ("decompose", "--base-model", pair.base, "--model", pair.ft)
+    export = ("export", study, "--rank", 1, "--format", "hf")
     for arguments in (decompose, export):
         refused(*arguments, "--out-path", tmp_path / "mine", words=(str(tmp_path / "mine"),))
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
