@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.data import Prompter, Task, TaskData, TrainExample, TrainStream, load_task, read_task
+from jaxtrunc.data import Prompter, Task, TaskData, TrainStream, load_task, read_task
 from jaxtrunc.evals import VALIDATION, EvalSet, build_eval_set
 from jaxtrunc.models import load_tokenizer
 from jaxtrunc.train import TrainSettings
@@ -26,7 +26,7 @@ class Bench:
 
     def stream(self, settings: TrainSettings) -> TrainStream:
         """Training batches; the attributes stay behind."""
-        rows = [TrainExample(example.id, example.fields, example.label) for example in self.data.examples[TRAIN]]
+        rows = [example.for_training() for example in self.data.examples[TRAIN]]
         return TrainStream(rows, self.prompter, settings.batch_size, settings.seed)
 
 
