@@ -24,8 +24,8 @@ class Level:
     Attributes:
       k: components kept per matrix (dropped, for drop_top_k); over all matrices together in the global scopes.
       param: τ, ρ or α of the operator, or the fraction of r on a rank operator; k and param exclude each other.
-      norm_matched: every ΔW(g) is rescaled to the norm of top_k at the same k or fraction. For interpolate that makes
-        α_l(k) = ‖ΔW_top,l‖/‖ΔW_l‖ out of the k or fraction.
+      norm_matched: every ΔW(g) is rescaled to the norm of top_k at the same k. interpolate with a k is always matched:
+        α_l(k) = ‖ΔW_top,l‖/‖ΔW_l‖.
       scope: per_leaf, global (raw s) or global_relative (s/‖ΔW‖_F).
     """
 
@@ -48,7 +48,7 @@ def plan_levels(decomposition: Decomposition, operators: Sequence[str], ranks: S
                 scope: str = "per_leaf") -> list[Level]:
     """The levels of a sweep, in the order in which they share most work.
 
-    interpolate yields one level per α and, norm-matched, one per k or fraction. energy and ratio take their parameters from
+    interpolate yields one level per α and, norm-matched, one per k. energy and ratio take their parameters from
     `fractions`. Ranks default to `default_ranks`; given ones are taken as given.
 
     Raises:
@@ -72,7 +72,7 @@ def _operator_levels(name: str, amounts: list[dict], alphas: Sequence[float], se
     operator = find_operator(name)
     if name == "interpolate":
         return [Level(name, param=float(alpha)) for alpha in alphas] + [
-            Level(name, **amount, norm_matched=True) for amount in amounts]
+            Level(name, **amount, norm_matched=True) for amount in amounts if "k" in amount]
     if operator.axis is None:
         return [Level(name)]
     if operator.axis == "param":
@@ -95,11 +95,6 @@ def check_level(level: Level, decomposition: Decomposition) -> None:
         raise InputError(f"scope '{level.scope}': unknown{did_you_mean(level.scope, SCOPES)}")
     if level.scope != "per_leaf" and (operator.axis != "rank" or operator.random):
         raise InputError(f"operator {level.operator}: has no {level.scope} scope; use top_k, bottom_k or drop_top_k")
-    if level.norm_matched and not operator.control:
-        raise InputError(f"operator {level.operator}: norm matching is for controls of top_k")
-    if not _has_amount(level, operator):
-        raise InputError(f"operator {level.operator}: found k = {level.k}, parameter = {level.param}; it takes "
-                         + {"rank": "k or a fraction", "param": "a parameter", None: "neither"}[operator.axis])
     if (level.k or 0) < 0 or (level.param is not None and not 0 <= level.param <= 1):
         raise InputError(f"operator {level.operator}: k = {level.k}, parameter = {level.param}; k is at least 0, "
                          "a fraction, τ, ρ or α lies in [0, 1]")
@@ -109,15 +104,6 @@ def check_level(level: Level, decomposition: Decomposition) -> None:
     if operator.needs_tail and partial is not None:
         raise InputError(f"operator {level.operator}: needs every component, but backend {decomposition.backend} computed "
                          f"the leading {len(partial.s)} of {partial.r} of {partial.name}; decompose with --backend gram64")
-
-
-def _has_amount(level: Level, operator: Operator) -> bool:
-    has_k, has_param = level.k is not None, level.param is not None
-    if operator.axis is None:
-        return not has_k and not has_param
-    if operator.axis == "rank" or level.norm_matched:
-        return has_k != has_param
-    return has_param and not has_k
 
 
 def gains_of(level: Level, decomposition: Decomposition) -> dict[str, np.ndarray]:
@@ -131,7 +117,7 @@ def gains_of(level: Level, decomposition: Decomposition) -> dict[str, np.ndarray
 def _amounts(level: Level, operator: Operator, decomposition: Decomposition) -> Callable[[Spectrum], tuple]:
     if operator.axis is None:
         return lambda spectrum: ()
-    if level.operator == "interpolate" and level.norm_matched:
+    if level.operator == "interpolate" and level.k is not None:
         return lambda spectrum: (1.0,)  # the norm factor is the α_l(k)
     if operator.axis == "param":
         return lambda spectrum: (level.param,)
