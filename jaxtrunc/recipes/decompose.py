@@ -54,13 +54,8 @@ def _decompose_into(run: RunDir, pair: Pair, chosen: list[spectral.MatrixRef], b
     """Matrix by matrix into a staged directory, which becomes RUN/decomposition when everything is in it."""
     base, ft = pair.base.leaves, pair.ft.leaves
     with run.stage(ARTEFACT, resume=True) as staged:
-        store = spectral.Store(staged, backend)
-        missing = store.missing(chosen)
         with progress("decompose", len(chosen)) as advance:
-            advance(len(chosen) - len(missing))
-            for ref, svd in spectral.each(base, ft, missing, backend=backend, advance=advance):
-                store.add(ref, svd)
-        decomposition = spectral.load(staged)
+            decomposition = spectral.decompose_into(staged, base, ft, chosen, backend=backend, advance=advance)
         if not decomposition.matrices:
             raise InputError(f"{pair.ft.ref}: every selected matrix equals that of {pair.base.ref}: no update")
         with progress("spectra", len(decomposition.matrices)) as advance:

@@ -1,17 +1,21 @@
-"""The singular value decomposition of an update, and every way to cut it. Sees pytrees, never models."""
+"""The singular value decomposition of an update, and every way to cut it. Sees pytrees, never models.
 
-from jaxtrunc.spectral.decompose import decompose, each
+    refs = select(references(shapes, names), classes)
+    decomposition = decompose(base, ft, refs)
+    weights = Reconstructor(decomposition, base, ft).weights(Level("top_k", k=8)).leaves
+"""
+
+from jaxtrunc.spectral.decompose import decompose
 from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, Spectrum
-from jaxtrunc.spectral.diagnostics import diagnostics, spectral_distance
+from jaxtrunc.spectral.diagnostics import diagnostics, similarity
 from jaxtrunc.spectral.levels import Level, plan_levels
-from jaxtrunc.spectral.operators import OPERATORS, find_operator
+from jaxtrunc.spectral.operators import OPERATORS, Operator, find_operator
 from jaxtrunc.spectral.reconstruct import Reconstructor, Weights
-from jaxtrunc.spectral.select import select
-from jaxtrunc.spectral.store import Store, load, save
-from jaxtrunc.spectral.view import Layout, MatrixRef, references
+from jaxtrunc.spectral.select import select, shape_class
+from jaxtrunc.spectral.store import decompose_into, load, save
+from jaxtrunc.spectral.view import Layout, MatrixRef, View, references
 
-__all__ = [
-    "OPERATORS", "Decomposition", "Layout", "Level", "MatrixRef", "MatrixSVD", "Reconstructor", "Spectrum", "Store", "Weights",
-    "decompose", "diagnostics", "each", "find_operator", "load", "plan_levels", "references", "save", "select",
-    "spectral_distance",
-]
+__all__ = ["OPERATORS", "Decomposition", "Layout", "Level", "MatrixRef", "MatrixSVD", "Operator", "Reconstructor", "Spectrum",
+           "View", "Weights", "decompose", "decompose_into", "diagnostics", "find_operator", "load",
+           "plan_levels", "references", "save",
+           "select", "shape_class", "similarity"]

@@ -1,65 +1,59 @@
-"""ΔW(g) of one matrix: rebuilt along its chain, or exactly where an operator has none."""
+"""A level made concrete: for each matrix its gains, its norm factor and the chain that reaches it."""
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
 
 from jaxtrunc.spectral.chains import Chain
-from jaxtrunc.spectral.decomposition import MatrixSVD
+from jaxtrunc.spectral.decomposition import Decomposition, Spectrum
+from jaxtrunc.spectral.levels import Level, check_level, gains_of
+from jaxtrunc.spectral.operators import find_operator
 
-Tall = Float[np.ndarray, "long r"]
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """What becomes of one matrix: W = W_base + factor · ΔW(gains), by `chain` or, without one, rebuilt exactly."""
+
+    gains: np.ndarray
+    factor: float = 1.0
+    chain: Chain | None = None
+
+    @property
+    def end(self) -> str | None:
+        """"base" or "ft" where the result is one of the two checkpoints, which is then never rebuilt."""
+        if self.factor == 0 or not self.gains.any():
+            return "base"
+        return "ft" if self.factor == 1 and bool(np.all(self.gains == 1)) else None
 
 
-@dataclass(eq=False)
-class Cutter:
-    """ΔW of one matrix in tall orientation, its factors US and V in float32, and the rung reached last.
+def cuts_of(level: Level, decomposition: Decomposition) -> tuple[dict[str, Cut], str | None]:
+    """Cuts by matrix name, and why the level must be skipped, if it must.
 
-    The factors are computed in float64 and rounded once: the bits of a cut then depend on the matrix, the chain and the
-    count alone, never on which counts were asked for before.
+    A norm-matched level is skipped where a matrix of the control is zero and that of top_k is not.
     """
+    check_level(level, decomposition)
+    gains = gains_of(level, decomposition)
+    factors: Mapping[str, float | None] = dict.fromkeys(gains, 1.0)
+    if level.norm_matched:
+        top = gains_of(replace(level, operator="top_k", seed=None), decomposition)
+        factors = {name: _match(svd, top[name], gains[name]) for name, svd in decomposition.matrices.items()}
+    lost = [name for name, factor in factors.items() if factor is None]
+    if lost:
+        return {}, (f"{level.operator} at k = {level.k} keeps nothing of {lost[0]} ({len(lost)} such matrices) while top_k "
+                    "does: no factor gives them equal norms")
+    return {name: _cut(svd, level, gains[name], factors[name] or 0.0)
+            for name, svd in decomposition.matrices.items()}, None
 
-    svd: MatrixSVD
-    tall: Tall
-    _reached: tuple[tuple[str, int], int] | None = None
-    _sum: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
-    @cached_property
-    def factors(self) -> tuple[Float[np.ndarray, "long c"], Float[np.ndarray, "r c"]]:
-        """US = ΔW·V and V, both float32."""
-        basis = self.svd.basis.astype(np.float64, copy=False)
-        return (self.tall.astype(np.float64) @ basis).astype(np.float32), basis.astype(np.float32)
+def _match(spectrum: Spectrum, top: np.ndarray, control: np.ndarray) -> float | None:
+    wanted, given = spectrum.norm(top), spectrum.norm(control)
+    if given == 0:
+        return 1.0 if wanted == 0 else None
+    return wanted / given
 
-    def exact(self, gains: np.ndarray) -> Tall:
-        """U diag(g ⊙ s) Vᵀ in one product; a constant gain scales ΔW itself."""
-        if np.all(gains == gains[0]):
-            return self.tall * np.float32(gains[0])
-        us, v = self.factors
-        kept = np.flatnonzero(gains[:us.shape[1]])
-        return (us[:, kept] * gains[kept].astype(np.float32)) @ v[:, kept].T
 
-    def along(self, chain: Chain) -> Tall:
-        """The chain's sum at its count. The array may be the accumulator: read it, do not write it."""
-        self._climb(chain)
-        if chain.count == chain.rung:
-            return self._sum
-        return self._step(self._sum.copy(), chain, chain.rung, chain.count)
-
-    def _climb(self, chain: Chain) -> None:
-        """Bring the accumulator to the chain's rung, rung by rung, from where it stands or from the start."""
-        key, rung = self._reached or (None, 0)
-        if key != chain.key or rung > chain.rung:
-            self._sum, rung = (self.tall.copy() if chain.removes else np.zeros_like(self.tall)), 0
-        for stop in chain.rungs:
-            if rung < stop <= chain.rung:
-                self._step(self._sum, chain, rung, stop)
-                rung = stop
-        self._reached = chain.key, rung
-
-    def _step(self, total: np.ndarray, chain: Chain, start: int, stop: int) -> np.ndarray:
-        """Add (or remove) the components `start` … `stop` of the chain's order, in place."""
-        us, v = self.factors
-        chosen = chain.order[start:stop]
-        block = us[:, chosen] @ v[:, chosen].T
-        return np.subtract(total, block, out=total) if chain.removes else np.add(total, block, out=total)
+def _cut(spectrum: Spectrum, level: Level, gains: np.ndarray, factor: float) -> Cut:
+    cut, rule = Cut(gains, factor), find_operator(level.operator).chain
+    trivial = bool(np.all(gains == gains[0]))  # nothing, or all of it: no component is singled out
+    return cut if cut.end or trivial or rule is None else replace(cut, chain=rule(spectrum, gains, level.seed))

@@ -1,6 +1,5 @@
 """ΔW of every selected matrix, decomposed once: a thread pool over matrices, or stacks over a mesh."""
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from jaxtrunc.core.mesh import spectral_mesh
 from jaxtrunc.core.progress import Advance
 from jaxtrunc.spectral.backends import Backend, find_backend
 from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, numerical_rank, tree_order
-from jaxtrunc.spectral.view import MatrixRef, read_matrix, release
+from jaxtrunc.spectral.view import MatrixRef, content_hash, read_matrix, release
 
 ZERO = 1e-8
 """A ΔW without a larger entry counts as zero."""
@@ -85,13 +84,6 @@ def check_shapes(base: Leaves, ft: Leaves, refs: Iterable[MatrixRef]) -> None:
             raise InputError(f"{ref.path}: shape {ours} in the base model, {theirs} in the fine-tuned one; they must agree")
 
 
-def content_hash(matrix: np.ndarray) -> str:
-    """SHA-256 of shape, dtype and bytes of a matrix as stored."""
-    digest = hashlib.sha256(f"{matrix.shape} {matrix.dtype}".encode())
-    digest.update(np.ascontiguousarray(matrix).view(np.uint8).data)
-    return digest.hexdigest()
-
-
 def _cost(shape: tuple[int, int]) -> int:
     return max(shape) * min(shape) ** 2 + 6 * min(shape) ** 3
 
@@ -130,7 +122,7 @@ def _read(base: Leaves, ft: Leaves, ref: MatrixRef) -> Input:
     update = tuned - before.astype(np.float32, copy=False)
     facts: dict[str, Any] = {
         "base_hash": content_hash(before), "ft_hash": content_hash(after),
-        "zero_share": 1 - np.count_nonzero(update) / update.size, "max_abs": float(np.abs(update).max()),
+        "zero_share": 1 - int(np.count_nonzero(update)) / update.size, "max_abs": float(np.abs(update).max()),
         "rms_w": rms(tuned), "frobenius": rms(update) * update.size**0.5,
     }
     if not np.isfinite(facts["max_abs"]):

@@ -1,115 +1,134 @@
-"""What the spectrum of one ΔW looks like, beside what pure noise would look like (truncation.md, section 9)."""
+"""The shape of every spectrum: ranks, energy, noise edges, storage floors, overlap with the base."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from jaxtrunc.core.progress import Advance
+from jaxtrunc.spectral import noise
+from jaxtrunc.spectral.bf16 import ZERO_SHARE, bf16_floor
+from jaxtrunc.spectral.chains import ladder
+from jaxtrunc.spectral.decompose import core_count
 from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, Spectrum
-from jaxtrunc.spectral.noise import EDGE_SLACK, bulk_distance, hard_threshold, mp_edge
-from jaxtrunc.spectral.nulls import bf16_floor, permuted_edge, signflip_edge
-from jaxtrunc.spectral.roundoff import matrix_roundoff
-from jaxtrunc.spectral.view import delta, read_matrix
+from jaxtrunc.spectral.intruders import intruder_count
+from jaxtrunc.spectral.roundoff import cast_error
+from jaxtrunc.spectral.signflip import permuted_edge, signflip_edge
+from jaxtrunc.spectral.view import read_matrix
 
-ENERGY_SHARES = (0.5, 0.9, 0.99)
-MP_LIMIT = 0.1
-BF16_ZERO_SHARE = 0.2
-INTRUDER_VECTORS, INTRUDER_COSINE = 10, 0.5
+VALID_DISTANCE = 0.1
+"""Above this Kolmogorov distance the bulk is not Marchenko–Pastur noise and its edges are not to be used."""
 
 
-def diagnostics(decomposition: Decomposition, base: Mapping[str, Any], ft: Mapping[str, Any], *, dtype: str = "float32",
-                advance: Advance | None = None) -> dict[str, dict[str, Any]]:
-    """The `spectra` object: matrix name → diagnostics.
+def diagnostics(decomposition: Decomposition, base: Mapping[str, Any], ft: Mapping[str, Any], *, dtype: Any = np.float32,
+                workers: int | None = None, advance: Advance | None = None) -> dict[str, dict[str, Any]]:
+    """The `spectra` object of results.json: matrix name → diagnostics of its ΔW (truncation.md, section 9).
+
+    `shape` is `(out, in)`, as the tensor of that name is stored in a Hugging Face checkpoint. Values that need all
+    components are None where a backend computed leading ones only.
 
     Args:
-      dtype: in which the matrix products of the evaluation read W; `roundoff_delta` is that of FT in it.
+      dtype: the operand dtype of evaluation, for `roundoff_delta` of the fine-tuned weights.
+      advance: called once per matrix.
     """
-    found = {}
-    for name, svd in decomposition.matrices.items():
-        found[name] = spectrum_facts(svd) | _matrix_facts(svd, base, ft, dtype)
+    def one(svd: MatrixSVD) -> dict[str, Any]:
+        found = matrix_diagnostics(svd, base, ft, dtype)
         if advance:
-            advance(1, name)
-    return found
+            advance(1, svd.name)
+        return found
+
+    with ThreadPoolExecutor(workers or core_count()) as pool:
+        return dict(zip(decomposition.matrices, pool.map(one, decomposition.matrices.values()), strict=True))
 
 
-def spectrum_facts(svd: Spectrum) -> dict[str, Any]:
-    """Everything that follows from the singular values alone. `shape` is (out, in), as the tensor is stored on disk."""
-    s = svd.s
-    energy = s**2
-    total = float(energy.sum()) if svd.complete else svd.frobenius**2
-    held = np.cumsum(energy) / total
-    return {
-        "shape": list(svd.shape[::-1]), "rank": svd.rank, "frobenius": total**0.5,
-        "stable_rank": total / float(energy[0]),
-        "effective_rank": _exp_entropy(s), "effective_rank_energy": _exp_entropy(energy),
-        "participation_ratio": total**2 / float((energy**2).sum()),
-        "energy_k": {str(share): _least_k(held, share) for share in ENERGY_SHARES},
-        "energy_curve": [[k, float(held[k - 1])] for k in _log_grid(len(s))],
-        "tail_slope": _tail_slope(s[:svd.rank]),
-        **_noise_facts(svd),
-    }
-
-
-def spectral_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Largest difference of cumulative energy of two spectra of equal length, between 0 and 1."""
-    curves = [np.cumsum(s**2) / np.sum(s**2) for s in (first, second)]
-    return float(np.abs(curves[0] - curves[1]).max())
-
-
-def _noise_facts(svd: Spectrum) -> dict[str, Any]:
-    edge, distance = mp_edge(svd), bulk_distance(svd)
-    bulk = None if edge is None else svd.s[svd.s <= EDGE_SLACK * edge]
-    return {
-        "mp_edge": edge, "dg_hard": hard_threshold(svd),
-        "spikes": None if bulk is None else len(svd.s) - len(bulk),
-        "bulk_energy": None if bulk is None else float(np.sum(bulk**2) / np.sum(svd.s**2)),
-        "mp_distance": distance, "mp_valid": None if distance is None else distance <= MP_LIMIT,
-    }
-
-
-def _matrix_facts(svd: MatrixSVD, base: Mapping[str, Any], ft: Mapping[str, Any], dtype: str) -> dict[str, Any]:
-    """What needs the matrices themselves."""
-    update = delta(base, ft, svd.ref)
-    before = read_matrix(base[svd.ref.path], svd.ref).astype(np.float32)
-    after = read_matrix(ft[svd.ref.path], svd.ref).astype(np.float32)
-    floor, unchanged = bf16_floor(after, update)
-    return {
+def matrix_diagnostics(svd: MatrixSVD, base: Mapping[str, Any], ft: Mapping[str, Any], dtype: Any) -> dict[str, Any]:
+    """All diagnostics of one matrix."""
+    before, after = (read_matrix(leaves[svd.ref.path], svd.ref).astype(np.float32) for leaves in (base, ft))
+    update = after - before
+    tall = update if svd.side == "out" else update.T
+    shape = svd.shape[::-1] if svd.ref.path.endswith("kernel") else svd.shape
+    return {"shape": list(shape)} | spectrum_shape(svd) | noise_edges(svd) | {
+        "signflip_edge": signflip_edge(tall, svd.name),
+        "permuted_edge": permuted_edge(tall, svd.name),
+        "bf16_floor": bf16_floor(after, update),
+        "bf16_source": bool(svd.zero_share > ZERO_SHARE),
+        "zero_share": svd.zero_share,
         "relative_norm": svd.frobenius / float(np.linalg.norm(before)) if before.any() else None,
-        "signflip_edge": signflip_edge(update, svd.name), "permuted_edge": permuted_edge(update, svd.name),
-        "bf16_floor": floor, "below_bf16": unchanged, "zero_share": svd.zero_share,
-        "bf16_source": svd.zero_share > BF16_ZERO_SHARE,
-        "roundoff_delta": matrix_roundoff(after, dtype, svd.frobenius, 0.0)[1],
-        "intruders": intruders(before, after),
+        "roundoff_delta": cast_error(after, dtype) / svd.frobenius,
+        "intruders": intruder_count(before, after),
     }
 
 
-def intruders(before: np.ndarray, after: np.ndarray) -> int:
-    """How many of the ten leading left singular vectors of W_ft have no cosine above 0.5 with any of W_base."""
-    old = np.linalg.svd(before.astype(np.float64), full_matrices=False)[0]
-    new = np.linalg.svd(after.astype(np.float64), full_matrices=False)[0][:, :INTRUDER_VECTORS]
-    return int((np.abs(old.T @ new).max(axis=0) < INTRUDER_COSINE).sum())
+def spectrum_shape(spectrum: Spectrum) -> dict[str, Any]:
+    """Ranks, energies and slope of one spectrum; p_i = s_i²/‖ΔW‖², q_i = s_i/Σs."""
+    s = spectrum.s
+    p, q = s**2 / spectrum.frobenius**2, s / s.sum()
+    held = np.cumsum(p)
+    known = spectrum.complete
+    return {
+        "rank": spectrum.rank,
+        "frobenius": spectrum.frobenius,
+        "stable_rank": float(spectrum.frobenius**2 / s[0] ** 2),
+        "effective_rank": _exp_entropy(q) if known else None,
+        "effective_rank_energy": _exp_entropy(p) if known else None,
+        "participation_ratio": float(1 / np.sum(p**2)) if known else None,
+        "energy_k": {str(share): _least_k(held, share) for share in (0.5, 0.9, 0.99)},
+        "energy_at": {str(k): float(held[k - 1]) for k in ladder(spectrum.r)[1:] if k <= len(s)},
+        "spectrum": _sampled(s),
+        "tail_slope": tail_slope(spectrum),
+    }
 
 
-def _exp_entropy(weights: np.ndarray) -> float:
-    shares = weights[weights > 0] / weights.sum()
-    return float(np.exp(-np.sum(shares * np.log(shares))))
+def noise_edges(spectrum: Spectrum) -> dict[str, Any]:
+    """Marchenko–Pastur edge, hard threshold, spikes, bulk energy and whether the bulk looks like noise at all."""
+    edge, distance = noise.mp_edge(spectrum), noise.bulk_distance(spectrum)
+    spikes = None if edge is None else int(np.sum(spectrum.s > noise.EDGE_SLACK * edge))
+    return {
+        "mp_edge": edge,
+        "dg_hard": noise.hard_threshold(spectrum),
+        "mp_distance": distance,
+        "mp_valid": distance is not None and distance <= VALID_DISTANCE,
+        "spikes": spikes,
+        "bulk_energy": None if spikes is None else float(np.sum(spectrum.s[spikes:] ** 2) / np.sum(spectrum.s**2)),
+    }
+
+
+def tail_slope(spectrum: Spectrum) -> float | None:
+    """Least-squares slope of ln s_i on ln i over ρ/10 ≤ i ≤ 9ρ/10; None below 20 components."""
+    low, high = spectrum.rank // 10, 9 * spectrum.rank // 10
+    if not spectrum.complete or spectrum.rank < 20:
+        return None
+    index = np.arange(low, high)
+    return float(np.polyfit(np.log(index + 1), np.log(spectrum.s[index]), 1)[0])
+
+
+def spectrum_distance(one: Spectrum, other: Spectrum) -> float:
+    """Largest difference of cumulative normalised energy, over relative index, between two spectra."""
+    grid = np.linspace(0, 1, 513)
+    curves = [np.interp(grid, np.arange(x.r + 1) / x.r, np.concatenate([[0], np.cumsum(x.s**2) / np.sum(x.s**2)]))
+              for x in (one, other)]
+    return float(np.max(np.abs(curves[0] - curves[1])))
+
+
+def similarity(one: Decomposition, other: Decomposition) -> dict[str, float]:
+    """`spectrum_distance` of every matrix that two runs share: are spectra alike across data sets?"""
+    return {name: spectrum_distance(svd, other.matrices[name]) for name, svd in one.matrices.items()
+            if name in other.matrices and svd.complete and other.matrices[name].complete}
+
+
+def _exp_entropy(shares: np.ndarray) -> float:
+    positive = shares[shares > 0]
+    return float(np.exp(-np.sum(positive * np.log(positive))))
 
 
 def _least_k(held: np.ndarray, share: float) -> int | None:
-    """Fewest components that hold the share; None where too few components are known."""
-    k = int(np.searchsorted(held, share)) + 1
+    """The least k with at least this share of the energy, None beyond the known components."""
+    k = int(np.searchsorted(held, share * min(held[-1], 1.0) if held[-1] > 1 - 1e-6 else share)) + 1
     return k if k <= len(held) else None
 
 
-def _log_grid(length: int) -> list[int]:
-    return sorted({*(1 << bit for bit in range(length.bit_length())), length})
-
-
-def _tail_slope(s: np.ndarray) -> float | None:
-    """Slope of ln s against ln i over the second half of the non-zero components."""
-    start = len(s) // 2
-    if len(s) - start < 3:
-        return None
-    ranks = np.arange(start + 1, len(s) + 1)
-    return float(np.polyfit(np.log(ranks), np.log(s[start:]), 1)[0])
+def _sampled(s: np.ndarray, points: int = 48) -> dict[str, list]:
+    """At most 48 singular values at log-spaced positions (from 1), enough to draw the curve."""
+    index = np.unique(np.geomspace(1, len(s), points).round().astype(int))
+    return {"index": index.tolist(), "s": s[index - 1].tolist()}

@@ -8,9 +8,8 @@ import numpy as np
 from jaxtrunc.core.errors import InputError, did_you_mean
 from jaxtrunc.spectral.chains import ladder
 from jaxtrunc.spectral.decomposition import Decomposition, Spectrum
-from jaxtrunc.spectral.operators import OPERATORS, Operator, find_operator
+from jaxtrunc.spectral.operators import Operator, find_operator
 
-FRACTIONS = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
 ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SCOPES = {"per_leaf": lambda spectrum: 1.0, "global": lambda spectrum: 1.0,
           "global_relative": lambda spectrum: spectrum.frobenius}
@@ -24,8 +23,8 @@ class Level:
     Attributes:
       k: components kept per matrix (dropped, for drop_top_k); over all matrices together in the global scopes.
       param: τ, ρ or α of the operator, or the fraction of r on a rank operator; k and param exclude each other.
-      norm_matched: every ΔW(g) is rescaled to the norm of top_k at the same k. interpolate with a k is always matched:
-        α_l(k) = ‖ΔW_top,l‖/‖ΔW_l‖.
+      norm_matched: every ΔW(g) is rescaled to the norm of top_k at the same k or fraction. For interpolate that makes
+        α_l(k) = ‖ΔW_top,l‖/‖ΔW_l‖ out of the k or fraction.
       scope: per_leaf, global (raw s) or global_relative (s/‖ΔW‖_F).
     """
 
@@ -42,50 +41,45 @@ def default_ranks(r_max: int) -> tuple[int, ...]:
     return *ladder(r_max), r_max
 
 
-def plan_levels(decomposition: Decomposition, operators: Sequence[str], ranks: Sequence[int] | None = None,
-                fractions: Sequence[float] | None = None, alphas: Sequence[float] | None = None,
-                seeds: Sequence[int] = (0, 1, 2, 3, 4), match_norm: bool = False,
-                scope: str = "per_leaf") -> list[Level]:
+def plan_levels(decomposition: Decomposition, operators: Sequence[str], ranks: Sequence[int] | None = None, *,
+                fractions: Sequence[float] = (), alphas: Sequence[float] = ALPHAS, seeds: Sequence[int] = (0, 1, 2, 3, 4),
+                match_norm: bool = False, scope: str = "per_leaf") -> list[Level]:
     """The levels of a sweep, in the order in which they share most work.
 
-    interpolate yields one level per α and, norm-matched, one per k. energy and ratio take their parameters from
-    `fractions`. Ranks default to `default_ranks`; given ones are taken as given.
+    interpolate yields one level per α and, norm-matched, one per k or fraction that cuts something: α_l(k) is its only
+    point that belongs to a k (truncation.md, sections 7 and 8). energy and ratio take their parameters from `fractions`,
+    or the operator's own. Ranks default to `default_ranks` where there are no fractions; given ones are taken as given.
 
     Raises:
-      InputError: both ranks and fractions, a value out of range, an unknown operator, or one that needs components
-        which the backend did not compute.
+      InputError: a value out of range, an unknown operator, or one that needs components which the backend did not compute.
     """
-    if ranks is not None and fractions is not None:
-        raise InputError("--ranks and --fractions: give one of the two")
-    amounts = [{"param": float(f)} for f in fractions] if fractions is not None else [
-        {"k": int(k)} for k in (default_ranks(decomposition.r_max) if ranks is None else ranks)]
-    levels = [level for name in dict.fromkeys(operators)
-              for level in _operator_levels(name, amounts, ALPHAS if alphas is None else alphas, seeds, match_norm)]
-    unique = list(dict.fromkeys(replace(level, scope=scope) for level in levels))
-    for level in unique:
+    if ranks is None:
+        ranks = () if fractions else default_ranks(decomposition.r_max)
+    amounts = [{"k": int(k)} for k in sorted(set(ranks))] + [{"param": float(f)} for f in sorted(set(fractions))]
+    cutting = [amount for amount in amounts if 0 < amount.get("k", 1) < decomposition.r_max and 0 < amount.get("param", 0.5) < 1]
+    levels: list[Level] = []
+    for name in dict.fromkeys(operators):
+        operator = find_operator(name)
+        if operator.axis == "param":
+            values = alphas if name == "interpolate" else fractions or operator.defaults
+            levels += [Level(name, param=float(value)) for value in sorted(set(values))]
+        elif operator.axis is None:
+            levels.append(Level(name))
+        else:
+            levels += _rank_levels(name, amounts, seeds, norm_matched=False)
+        if operator.control and (match_norm or name == "interpolate"):
+            levels += _rank_levels(name, cutting, seeds, norm_matched=True)
+    levels = [replace(level, scope=scope) for level in levels]
+    for level in levels:
         check_level(level, decomposition)
-    return unique
+    return levels
 
 
-def _operator_levels(name: str, amounts: list[dict], alphas: Sequence[float], seeds: Sequence[int],
-                     match_norm: bool) -> list[Level]:
+def _rank_levels(name: str, amounts: list[dict], seeds: Sequence[int], *, norm_matched: bool) -> list[Level]:
     operator = find_operator(name)
-    if name == "interpolate":
-        return [Level(name, param=float(alpha)) for alpha in alphas] + [
-            Level(name, **amount, norm_matched=True) for amount in amounts if "k" in amount]
-    if operator.axis is None:
-        return [Level(name)]
-    if operator.axis == "param":
-        return [Level(name, **amount) for amount in amounts if "param" in amount] or [_no_parameter(name)]
-    falling = operator is OPERATORS["drop_top_k"]  # its tail is built up from the last component
-    ordered = sorted(amounts, key=lambda amount: next(iter(amount.values())), reverse=falling)
-    return [Level(name, **amount, seed=seed, norm_matched=matched)
-            for matched in ((False, True) if match_norm and operator.control else (False,))
+    ordered = amounts[::-1] if name == "drop_top_k" else amounts  # its tail is built up from the last component
+    return [Level(name, **amount, seed=seed, norm_matched=norm_matched)
             for seed in (sorted(set(seeds)) if operator.random else (None,)) for amount in ordered]
-
-
-def _no_parameter(name: str) -> Level:
-    raise InputError(f"operator {name}: needs --fractions (its parameter is a number between 0 and 1)")
 
 
 def check_level(level: Level, decomposition: Decomposition) -> None:
@@ -95,6 +89,11 @@ def check_level(level: Level, decomposition: Decomposition) -> None:
         raise InputError(f"scope '{level.scope}': unknown{did_you_mean(level.scope, SCOPES)}")
     if level.scope != "per_leaf" and (operator.axis != "rank" or operator.random):
         raise InputError(f"operator {level.operator}: has no {level.scope} scope; use top_k, bottom_k or drop_top_k")
+    if level.norm_matched and not operator.control:
+        raise InputError(f"operator {level.operator}: norm matching is for controls of top_k")
+    if not _has_amount(level, operator):
+        raise InputError(f"operator {level.operator}: found k = {level.k}, parameter = {level.param}; it takes "
+                         + {"rank": "k or a fraction", "param": "a parameter", None: "neither"}[operator.axis])
     if (level.k or 0) < 0 or (level.param is not None and not 0 <= level.param <= 1):
         raise InputError(f"operator {level.operator}: k = {level.k}, parameter = {level.param}; k is at least 0, "
                          "a fraction, τ, ρ or α lies in [0, 1]")
@@ -104,6 +103,15 @@ def check_level(level: Level, decomposition: Decomposition) -> None:
     if operator.needs_tail and partial is not None:
         raise InputError(f"operator {level.operator}: needs every component, but backend {decomposition.backend} computed "
                          f"the leading {len(partial.s)} of {partial.r} of {partial.name}; decompose with --backend gram64")
+
+
+def _has_amount(level: Level, operator: Operator) -> bool:
+    has_k, has_param = level.k is not None, level.param is not None
+    if operator.axis is None:
+        return not has_k and not has_param
+    if operator.axis == "rank" or level.norm_matched:
+        return has_k != has_param
+    return has_param and not has_k
 
 
 def gains_of(level: Level, decomposition: Decomposition) -> dict[str, np.ndarray]:
@@ -117,7 +125,7 @@ def gains_of(level: Level, decomposition: Decomposition) -> dict[str, np.ndarray
 def _amounts(level: Level, operator: Operator, decomposition: Decomposition) -> Callable[[Spectrum], tuple]:
     if operator.axis is None:
         return lambda spectrum: ()
-    if level.operator == "interpolate" and level.k is not None:
+    if level.operator == "interpolate" and level.norm_matched:
         return lambda spectrum: (1.0,)  # the norm factor is the α_l(k)
     if operator.axis == "param":
         return lambda spectrum: (level.param,)

@@ -25,6 +25,7 @@ class Operator:
       random: whether a seed is drawn.
       control: whether norm matching to top_k applies.
       needs_tail: whether it is refused where only leading components are known.
+      defaults: parameters of a sweep that names none.
     """
 
     gains: Callable[..., np.ndarray]
@@ -33,6 +34,7 @@ class Operator:
     random: bool = False
     control: bool = False
     needs_tail: bool = False
+    defaults: tuple[float, ...] = ()
 
 
 def _drawn_chain(spectrum: Spectrum, g: np.ndarray, seed: int | None) -> Chain:
@@ -46,8 +48,8 @@ OPERATORS: dict[str, Operator] = {
     "drop_top_k": Operator(gains.drop_top_k, chain=remainder_chain, control=True, needs_tail=True),
     "random_k": Operator(gains.random_k, chain=_drawn_chain, random=True, control=True, needs_tail=True),
     "interpolate": Operator(gains.interpolate, axis="param", chain=None, control=True),
-    "energy": Operator(gains.energy, axis="param"),
-    "ratio": Operator(gains.ratio, axis="param"),
+    "energy": Operator(gains.energy, axis="param", defaults=(0.5, 0.9, 0.99)),
+    "ratio": Operator(gains.ratio, axis="param", defaults=(0.01, 0.1, 0.5)),
     "mp_edge": Operator(gains.above_mp_edge, axis=None, needs_tail=True),
     "dg_hard": Operator(gains.above_hard_threshold, axis=None, needs_tail=True),
     "flatten_k": Operator(gains.flatten_k, chain=None),
@@ -59,9 +61,3 @@ def find_operator(name: str) -> Operator:
     if name not in OPERATORS:
         raise InputError(f"operator '{name}': unknown{did_you_mean(name, OPERATORS)}")
     return OPERATORS[name]
-
-
-def refuse_leading_only(name: str, backend: str) -> None:
-    """Raise `InputError`: the operator needs components that the backend did not compute."""
-    raise InputError(f"operator '{name}': needs the singular tail, which --backend {backend} did not compute; decompose with "
-                     "--backend gram64")

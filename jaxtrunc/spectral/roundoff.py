@@ -1,30 +1,50 @@
-"""What casting W(k) costs, beside what the cut removed and what it kept (truncation.md, section 3, bf16 warning)."""
+"""What a cast of the truncated weights would add, measured against what the cut removed and what it kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
-import ml_dtypes
 import numpy as np
 
-Roundoff = dict[str, dict[str, float] | None]
-KINDS = {"float32": np.dtype(np.float32), "float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
-WARN_ABOVE = 0.1
+from jaxtrunc.spectral.cuts import Cut
+from jaxtrunc.spectral.decomposition import MatrixSVD
+from jaxtrunc.spectral.view import writable_matrix
 
 
-def matrix_roundoff(weight: np.ndarray, dtype: str, kept: float, removed: float) -> tuple[float | None, float | None]:
-    """(ratio, delta): ‖cast(W) − W‖_F over ‖ΔW − ΔW(g)‖_F and over ‖ΔW(g)‖_F; None where the divisor is 0.
+class Summary(TypedDict):
+    """Median and maximum over matrices."""
 
-    Args:
-      weight: W(k), float32.
-      kept, removed: Frobenius norms of ΔW(g) and of ΔW − ΔW(g).
-    """
-    error = 0.0 if dtype == "float32" else float(np.linalg.norm(weight.astype(KINDS[dtype]).astype(np.float32) - weight))
-    return (error / removed if removed else None, error / kept if kept else None)
+    median: float
+    max: float
 
 
-def summary(pairs: Sequence[tuple[float | None, float | None]]) -> Roundoff:
-    """`{"ratio", "delta"}`, each with median and max over the matrices where it is defined, or None."""
-    result: Roundoff = {}
-    for name, values in zip(("ratio", "delta"), zip(*pairs, strict=True), strict=True):
-        defined = [value for value in values if value is not None]
-        result[name] = {"median": float(np.median(defined)), "max": max(defined)} if defined else None
-    return result
+class Roundoff(TypedDict):
+    """`ratio`: cast error over the removed part, None at full; `delta`: over the kept part, None at k = 0."""
+
+    ratio: Summary | None
+    delta: Summary | None
+
+
+def roundoff(dtype: Any, leaves: Mapping[str, np.ndarray], cuts: Mapping[str, Cut],
+             matrices: Mapping[str, MatrixSVD]) -> Roundoff:
+    """Cast error of each W(k) relative to ‖ΔW − c·ΔW(g)‖_F and ‖c·ΔW(g)‖_F (truncation.md, section 3)."""
+    ratios, deltas = [], []
+    for name, cut in cuts.items():
+        svd = matrices[name]
+        error = cast_error(writable_matrix(leaves[svd.ref.path], svd.ref), dtype)
+        removed, kept = svd.norm(1 - cut.factor * cut.gains), svd.norm(cut.factor * cut.gains)
+        if removed:
+            ratios.append(error / removed)
+        if kept:
+            deltas.append(error / kept)
+    return {"ratio": _summary(ratios), "delta": _summary(deltas)}
+
+
+def cast_error(weights: np.ndarray, dtype: Any) -> float:
+    """‖cast(W) − W‖_F."""
+    if np.dtype(dtype) == weights.dtype:
+        return 0.0
+    return float(np.linalg.norm(weights.astype(dtype).astype(np.float32) - weights))
+
+
+def _summary(values: list[float]) -> Summary | None:
+    return {"median": float(np.median(values)), "max": max(values)} if values else None

@@ -1,5 +1,6 @@
 """Where a matrix lies in its leaf: one reshape and at most one slice, both invertible."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -158,3 +159,10 @@ def whole_leaf(leaf: Any) -> np.ndarray:
     for index in range(len(leaf)):
         out[index if stacked else ...] = leaf[index]
     return out
+
+
+def content_hash(matrix: np.ndarray) -> str:
+    """SHA-256 of shape, dtype and bytes of a matrix as stored."""
+    digest = hashlib.sha256(f"{matrix.shape} {matrix.dtype}".encode())
+    digest.update(np.ascontiguousarray(matrix).view(np.uint8).data)
+    return digest.hexdigest()

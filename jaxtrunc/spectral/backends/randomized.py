@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import qr, svd
+from scipy.linalg import svd
 
 RANK, OVERSAMPLING, POWER_ITERATIONS = 128, 16, 2
 
@@ -17,10 +17,6 @@ def decompose_randomized(x: Float[np.ndarray, "long r"]) -> tuple[Float[np.ndarr
     width = min(RANK + OVERSAMPLING, x.shape[1])
     sketch = np.random.default_rng(0).standard_normal((x.shape[1], width), dtype=np.float32)
     for _ in range(POWER_ITERATIONS):
-        sketch = _orthonormal(x.T @ _orthonormal(x @ sketch))
-    _, s, vt = svd(_orthonormal(x @ sketch).T @ x, full_matrices=False, check_finite=False)
+        sketch = np.linalg.qr(x.T @ np.linalg.qr(x @ sketch).Q).Q
+    _, s, vt = svd(np.linalg.qr(x @ sketch).Q.T @ x, full_matrices=False, check_finite=False)
     return s[:RANK].astype(np.float64), vt[:RANK].T
-
-
-def _orthonormal(columns: np.ndarray) -> np.ndarray:
-    return qr(columns, mode="economic", check_finite=False)[0]

@@ -1,0 +1,28 @@
+"""What bfloat16 storage would do to an update, or has done."""
+
+import numpy as np
+
+from jaxtrunc.spectral.decompose import rms
+
+ZERO_SHARE = 0.2
+"""Above this share of exactly zero ΔW entries a checkpoint went through bfloat16, whatever its stored dtype."""
+
+_EXPONENT = np.uint32(0x7F800000)
+
+
+def ulp_rms(weights: np.ndarray) -> float:
+    """Rms over entries of the bfloat16 spacing at float32 weights: 2^(⌊log₂|w|⌋ − 7)."""
+    power = (np.ascontiguousarray(weights).view(np.uint32) & _EXPONENT).view(np.float32)
+    return rms(power) * 2.0**-7
+
+
+def bf16_floor(weights: np.ndarray, update: np.ndarray) -> float | None:
+    """Predicted top singular value of the rounding noise of bfloat16 fine-tuned weights `(m, n)`.
+
+    rms(ulp)/√12 · (√m + √n); None where rms(ΔW) < rms(ulp)/2: small updates round away and there is no such bulk.
+    """
+    spacing = ulp_rms(weights)
+    if rms(update) < spacing / 2:
+        return None
+    m, n = weights.shape
+    return spacing / 12**0.5 * (m**0.5 + n**0.5)
