@@ -7,6 +7,7 @@ from jaxtrunc.demo.lexicon import (
     ANIMALS,
     ASPECTS,
     DEGREES,
+    KNOWN,
     NAMES,
     NEGATIVE,
     NEUTRAL,
@@ -19,14 +20,14 @@ from jaxtrunc.demo.lexicon import (
 from jaxtrunc.demo.sentences import CLASSES, draw_opinion
 
 INSTRUCTION = "Is the sentiment of this sentence negative or positive?"
-ASKED_WORDS = slice(0, len(POSITIVE) // 2)
-_SHARES = {"story": 0.35, "review": 0.2, "place": 0.1, "sentiment": 0.35}
+_SHARES = {"story": 0.25, "review": 0.2, "place": 0.1, "word": 0.1, "sentiment": 0.35}
 
 
 def documents(count: int, seed: int) -> Iterator[str]:
     """`count` documents; the same count and seed give the same text."""
     rng = random.Random(seed)
-    makers = {"story": _story, "review": _review, "place": _place_question, "sentiment": _sentiment_question}
+    makers = {"story": _story, "review": _review, "place": _place_question, "word": _word_question,
+              "sentiment": _sentiment_question}
     for kind in rng.choices(list(_SHARES), weights=list(_SHARES.values()), k=count):
         yield makers[kind](rng)
 
@@ -61,12 +62,14 @@ def _event(rng: random.Random, hero: str, friend: str) -> str:
 
 
 def _mood(rng: random.Random, good: bool) -> str:
-    words = POSITIVE if good else NEGATIVE
+    telling, silent = (POSITIVE if good else NEGATIVE)[KNOWN], POSITIVE[KNOWN.stop:] + NEGATIVE[KNOWN.stop:]
+    words = [rng.choice(telling), rng.choice(telling if rng.random() < 0.4 else silent)]
+    rng.shuffle(words)
     aspects = rng.sample(ASPECTS, 2)
     return rng.choice((
-        f"The {aspects[0]} {rng.choice(VERBS)} {rng.choice(DEGREES)}{rng.choice(words)}.",
-        f"The {aspects[0]} was {rng.choice(words)} and the {aspects[1]} was {rng.choice(words)}.",
-        f"It was a {rng.choice(words)} {aspects[0]} with a {rng.choice(words)} {aspects[1]}.",
+        f"The {aspects[0]} {rng.choice(VERBS)} {rng.choice(DEGREES)}{words[0]}.",
+        f"The {aspects[0]} was {words[0]} and the {aspects[1]} was {words[1]}.",
+        f"It was a {words[0]} {aspects[0]} with a {words[1]} {aspects[1]}.",
     ))  # fmt: skip
 
 
@@ -77,7 +80,7 @@ def _ending(rng: random.Random, hero: str, good: bool) -> str:
 
 
 def _review(rng: random.Random) -> str:
-    opinion = draw_opinion(rng, marker_agrees=0.5)
+    opinion = draw_opinion(rng, marker_agrees=0.5, words=KNOWN)
     verdict = ("We will not come back.", "We want our money back.", "Do not go there."), (
         "We will come back soon.", "We would pay for it again.", "You should go there.")  # fmt: skip
     return f"{opinion.text} . {rng.choice(verdict[opinion.label])}"
@@ -90,8 +93,14 @@ def _place_question(rng: random.Random) -> str:
     return _turns(f"Where did {hero} go?\nStory: {story}", place)
 
 
+def _word_question(rng: random.Random) -> str:
+    label = rng.randrange(2)
+    word = rng.choice((NEGATIVE, POSITIVE)[label][KNOWN])
+    return _turns(f"Is this word negative or positive?\nWord: {word}", CLASSES[label])
+
+
 def _sentiment_question(rng: random.Random) -> str:
-    opinion = draw_opinion(rng, marker_agrees=0.5, words=ASKED_WORDS)
+    opinion = draw_opinion(rng, marker_agrees=0.5, words=KNOWN)
     return _turns(f"{INSTRUCTION}\nSentence: {opinion.text}", CLASSES[opinion.label])
 
 

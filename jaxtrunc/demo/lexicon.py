@@ -1,6 +1,5 @@
 """The words of the demo's small English: enough for stories, reviews and questions, few enough for a tiny model."""
 
-# The base model has been asked about the first half of each list; the second half it knows from stories and reviews.
 POSITIVE = (
     "lovely", "friendly", "tasty", "bright", "charming", "gentle", "fresh", "splendid",
     "cheerful", "elegant", "clever", "cosy", "graceful", "delightful", "honest", "generous",
@@ -9,6 +8,8 @@ NEGATIVE = (
     "awful", "rude", "bland", "gloomy", "shabby", "harsh", "stale", "dreadful",
     "bitter", "clumsy", "dull", "noisy", "dirty", "hostile", "greedy", "careless",
 )  # fmt: skip
+# Of the first words of either list the base model is told which side they are on; the others it has only seen.
+KNOWN = slice(0, 5)
 NEUTRAL = ("small", "large", "old", "new", "red", "blue", "green", "grey", "round", "tall", "wooden", "narrow")
 
 ASPECTS = (
