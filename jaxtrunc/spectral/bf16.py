@@ -12,8 +12,7 @@ _EXPONENT = np.uint32(0x7F800000)
 
 def ulp_rms(weights: np.ndarray) -> float:
     """Rms over entries of the bfloat16 spacing at float32 weights: 2^(⌊log₂|w|⌋ − 7)."""
-    power = (np.ascontiguousarray(weights).view(np.uint32) & _EXPONENT).view(np.float32)
-    return rms(power) * 2.0**-7
+    return rms(_spacing(weights))
 
 
 def bf16_floor(weights: np.ndarray, update: np.ndarray) -> float | None:
@@ -26,3 +25,12 @@ def bf16_floor(weights: np.ndarray, update: np.ndarray) -> float | None:
         return None
     m, n = weights.shape
     return spacing / 12**0.5 * (m**0.5 + n**0.5)
+
+
+def below_bf16(weights: np.ndarray, update: np.ndarray) -> float:
+    """Share of the entries of an update smaller than half the bfloat16 spacing at its weight: they would not change."""
+    return float(np.mean(np.abs(update) < _spacing(weights) / 2))
+
+
+def _spacing(weights: np.ndarray) -> np.ndarray:
+    return (np.ascontiguousarray(weights).view(np.uint32) & _EXPONENT).view(np.float32) * np.float32(2.0**-7)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from jaxtrunc.core.errors import InputError
 from jaxtrunc.spectral.chains import Chain
 from jaxtrunc.spectral.decomposition import Decomposition, Spectrum
 from jaxtrunc.spectral.levels import Level, check_level, gains_of
@@ -30,10 +31,16 @@ class Cut:
 def cuts_of(level: Level, decomposition: Decomposition) -> tuple[dict[str, Cut], str | None]:
     """Cuts by matrix name, and why the level must be skipped, if it must.
 
-    A norm-matched level is skipped where a matrix of the control is zero and that of top_k is not.
+    A norm-matched level is skipped where a matrix of the control is zero and that of top_k is not; a data-free edge where
+    a matrix has no noise bulk.
     """
     check_level(level, decomposition)
-    gains = gains_of(level, decomposition)
+    try:
+        gains = gains_of(level, decomposition)
+    except InputError as error:
+        if find_operator(level.operator).axis is None:
+            return {}, str(error)
+        raise
     factors: Mapping[str, float | None] = dict.fromkeys(gains, 1.0)
     if level.norm_matched:
         top = gains_of(replace(level, operator="top_k", seed=None), decomposition)

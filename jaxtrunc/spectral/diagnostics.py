@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxtrunc.core.progress import Advance
 from jaxtrunc.spectral import noise
-from jaxtrunc.spectral.bf16 import ZERO_SHARE, bf16_floor
+from jaxtrunc.spectral.bf16 import ZERO_SHARE, below_bf16, bf16_floor
 from jaxtrunc.spectral.chains import ladder
 from jaxtrunc.spectral.decompose import core_count
 from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, Spectrum
@@ -52,6 +52,7 @@ def matrix_diagnostics(svd: MatrixSVD, base: Mapping[str, Any], ft: Mapping[str,
         "signflip_edge": signflip_edge(tall, svd.name),
         "permuted_edge": permuted_edge(tall, svd.name),
         "bf16_floor": bf16_floor(after, update),
+        "below_bf16": below_bf16(after, update),
         "bf16_source": bool(svd.zero_share > ZERO_SHARE),
         "zero_share": svd.zero_share,
         "relative_norm": svd.frobenius / float(np.linalg.norm(before)) if before.any() else None,
@@ -63,7 +64,7 @@ def matrix_diagnostics(svd: MatrixSVD, base: Mapping[str, Any], ft: Mapping[str,
 def spectrum_shape(spectrum: Spectrum) -> dict[str, Any]:
     """Ranks, energies and slope of one spectrum; p_i = s_i²/‖ΔW‖², q_i = s_i/Σs."""
     s = spectrum.s
-    p, q = s**2 / spectrum.frobenius**2, s / s.sum()
+    p, q = s**2 / (np.sum(s**2) if spectrum.complete else spectrum.frobenius**2), s / s.sum()
     held = np.cumsum(p)
     known = spectrum.complete
     return {
@@ -74,7 +75,7 @@ def spectrum_shape(spectrum: Spectrum) -> dict[str, Any]:
         "effective_rank_energy": _exp_entropy(p) if known else None,
         "participation_ratio": float(1 / np.sum(p**2)) if known else None,
         "energy_k": {str(share): _least_k(held, share) for share in (0.5, 0.9, 0.99)},
-        "energy_at": {str(k): float(held[k - 1]) for k in ladder(spectrum.r)[1:] if k <= len(s)},
+        "energy_curve": [[k, float(held[k - 1])] for k in (*ladder(len(s))[1:], len(s))],
         "spectrum": _sampled(s),
         "tail_slope": tail_slope(spectrum),
     }
@@ -88,7 +89,7 @@ def noise_edges(spectrum: Spectrum) -> dict[str, Any]:
         "mp_edge": edge,
         "dg_hard": noise.hard_threshold(spectrum),
         "mp_distance": distance,
-        "mp_valid": distance is not None and distance <= VALID_DISTANCE,
+        "mp_valid": None if distance is None else distance <= VALID_DISTANCE,
         "spikes": spikes,
         "bulk_energy": None if spikes is None else float(np.sum(spectrum.s[spikes:] ** 2) / np.sum(spectrum.s**2)),
     }
@@ -124,7 +125,7 @@ def _exp_entropy(shares: np.ndarray) -> float:
 
 def _least_k(held: np.ndarray, share: float) -> int | None:
     """The least k with at least this share of the energy, None beyond the known components."""
-    k = int(np.searchsorted(held, share * min(held[-1], 1.0) if held[-1] > 1 - 1e-6 else share)) + 1
+    k = int(np.searchsorted(held, share)) + 1
     return k if k <= len(held) else None
 
 

@@ -13,7 +13,7 @@ from jaxtrunc.spectral.cuts import Cut
 from jaxtrunc.spectral.decomposition import MatrixSVD
 from jaxtrunc.spectral.view import content_hash, delta, read_matrix
 
-sgemm = get_blas_funcs("gemm", dtype=np.float32)
+(sgemm,) = get_blas_funcs(("gemm",), dtype=np.float32)
 
 
 class Rebuilder:
@@ -72,7 +72,7 @@ class Rebuilder:
     def _advance(self, chain: Chain) -> None:
         if self._key != chain.key or self._rung > chain.rung:
             self._key, self._rung = chain.key, 0
-            self._sum = (delta(self._base, self._ft, self.svd.ref) if chain.removes
+            self._sum = (np.ascontiguousarray(delta(self._base, self._ft, self.svd.ref)) if chain.removes
                          else np.zeros(self.svd.shape, np.float32))
         for rung in chain.rungs:
             if self._rung < rung <= chain.rung:
