@@ -124,7 +124,8 @@ def test_residual_base_keeps_the_base_outside(pair, jaxtrunc, tmp_path):
     run = tmp_path / "run"
     assert jaxtrunc("decompose", "--base-model", pair.base, "--model", tmp_path / "ft", "--out-path", run)[0] == 0
     for residual, source in (("base", pair.base), ("ft", tmp_path / "ft")):
-        out = tmp_path / residual
-        assert jaxtrunc("export", run, "--rank", 3, "--residual", residual, "--format", "hf", "--out-path", out)[0] == 0
+        out = tmp_path / f"out-{residual}"
+        code, said = jaxtrunc("export", run, "--rank", 3, "--residual", residual, "--format", "hf", "--out-path", out)
+        assert code == 0, said
         np.testing.assert_array_equal(load_file(out / "model.safetensors")["model.norm.weight"],
                                       load_file(source / "model.safetensors")["model.norm.weight"])
