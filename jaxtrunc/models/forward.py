@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -49,11 +50,14 @@ def hidden_states(
     A row's values depend on that row's tokens alone: padding is masked, positions count from 0. By default rows are
     right padded to `lengths`; for any other padding pass `valid` (true at real tokens) and `positions`.
     """
+    chex.assert_rank(tokens, 2)
+    chex.assert_shape(lengths, tokens.shape[:1])  # a scalar or (B, 1) would broadcast in silence
     steps = jnp.arange(tokens.shape[1], dtype=jnp.int32)
     if valid is None:
         valid = steps < lengths[:, None]
     if positions is None:
         positions = jnp.broadcast_to(steps, tokens.shape)
+    chex.assert_equal_shape([tokens, positions, valid])
     causal = steps[:, None] >= steps  # (T, S)
     return decoder(params, cfg)(tokens, positions, causal & valid[:, None, :], execution)
 

@@ -4,12 +4,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import chex
 import jax
 from jax.sharding import Mesh
 
 from jaxtrunc import spectral
 from jaxtrunc.core.trees import flatten, unflatten
 from jaxtrunc.evals import Applied
+from jaxtrunc.models import abstract_params
 from jaxtrunc.recipes.pair import Pair
 from jaxtrunc.recipes.weights import load, shardings
 
@@ -50,9 +52,10 @@ class LevelWeights:
         weights = self._rebuild.weights(level)
         if weights.skipped_reason:
             return Applied({}, skipped=weights.skipped_reason)
-        cut = self._placed(weights.leaves)
+        params = unflatten(self._uncut | self._placed(weights.leaves))
+        chex.assert_trees_all_equal_shapes_and_dtypes(params, abstract_params(self._pair.cfg))
         facts = {"max_norm_factor": weights.max_norm_factor, "roundoff": weights.roundoff(DTYPE)}
-        return Applied(unflatten(self._uncut | cut), facts)
+        return Applied(params, facts)
 
     def _placed(self, leaves: Mapping[str, Any]) -> dict[str, jax.Array]:
         # a copy, since the reconstruction writes the next level into the same buffers
