@@ -77,11 +77,15 @@ def _export_model(out_path: Path, pair: Pair, decomposition: spectral.Decomposit
     weights = rebuild.weights(level)
     if weights.skipped_reason:
         raise InputError(f"{request}: {weights.skipped_reason}")
-    kept = pair.ft.leaves if request.residual == "ft" else pair.base.leaves
     dtype = request.dtype or _stored_dtype(pair)
-    facts = [f"The tensors outside the cut matrices have their {request.residual} value."]
+    roundoff = weights.roundoff(dtype)
+    doubts = spectral.distrust(weights.max_norm_factor, roundoff, dtype)
+    for doubt in doubts:
+        say(f"warning: {doubt}")
+    kept = pair.ft.leaves if request.residual == "ft" else pair.base.leaves
+    facts = [*(f"Warning: {doubt}." for doubt in doubts),
+             f"The tensors outside the cut matrices have their {request.residual} value."]
     if dtype != "float32":
-        roundoff = weights.roundoff(dtype)
         facts.append(f"Stored as {dtype}; rounding against the kept update, median and maximum over matrices: {roundoff}.")
         say(f"roundoff of {dtype}: {roundoff}")
     write_model(out_path, hf_tensors(pair.cfg, {**kept, **weights.leaves}), source=pair.base.source.directory, cfg=pair.cfg,

@@ -1,8 +1,10 @@
 """`jaxtrunc sweep`: every level of a decomposition evaluated on a benchmark; records, results, report."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -13,6 +15,7 @@ from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.progress import progress, say
 from jaxtrunc.core.rundir import RunDir, open_run
 from jaxtrunc.evals import VALIDATION, EvalSet, Scorer, Sweep
+from jaxtrunc.evals.sweep import describe_level
 from jaxtrunc.models import Execution
 from jaxtrunc.recipes.bench import Bench, open_bench
 from jaxtrunc.recipes.levels import LevelWeights
@@ -54,7 +57,8 @@ def sweep_on(run: RunDir, pair: Pair, bench: Bench, settings: SweepSettings, mes
         _claim(run, bench, settings, resume)
         outcome = _evaluate(run, pair, decomposition, levels, eval_sets, settings, mesh)
         study = Study(run, pair, bench, decomposition, settings, {rows.split: rows for rows in eval_sets})
-        warnings = [*bench.data.warnings, *_pair_warnings(pair, decomposition, settings), *outcome.warnings]
+        warnings = [*bench.data.warnings, *_pair_warnings(pair, decomposition, settings), *outcome.warnings,
+                    *_level_warnings(outcome.records)]
         results = build_results(study, outcome.records, warnings)
         jsonio.write_json(run / RESULTS, results)
         run.seal(RESULTS)
@@ -125,3 +129,13 @@ def _pair_warnings(pair: Pair, decomposition: spectral.Decomposition, settings: 
     if jax.default_backend() != "cpu":
         warnings.append("evaluated on an accelerator: scores agree with other devices within 1e-4, not bit for bit")
     return warnings
+
+
+def _level_warnings(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Every reason to distrust a level, with the levels it holds for."""
+    levels: dict[str, dict[str, None]] = defaultdict(dict)
+    for record in records:
+        for reason in spectral.distrust(record["max_norm_factor"], record["roundoff"], record["dtype"]):
+            levels[reason][describe_level(record)] = None
+    return [f"{len(names)} levels are not to be trusted, for example {next(iter(names))}: {reason}"
+            for reason, names in levels.items()]
