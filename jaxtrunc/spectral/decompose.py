@@ -84,6 +84,11 @@ def check_shapes(base: Leaves, ft: Leaves, refs: Iterable[MatrixRef]) -> None:
             raise InputError(f"{ref.path}: shape {ours} in the base model, {theirs} in the fine-tuned one; they must agree")
 
 
+def is_zero(update: np.ndarray) -> bool:
+    """Whether a ΔW counts as zero and is skipped."""
+    return float(np.abs(update).max()) <= ZERO
+
+
 def _cost(shape: tuple[int, int]) -> int:
     return max(shape) * min(shape) ** 2 + 6 * min(shape) ** 3
 
@@ -92,7 +97,7 @@ def _pooled(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], backend: Backen
             workers: int) -> Iterator[tuple[MatrixRef, MatrixSVD | None]]:
     def task(ref: MatrixRef) -> tuple[MatrixRef, MatrixSVD | None]:
         given = _read(base, ft, ref)
-        return ref, None if given.facts["max_abs"] <= ZERO else _finish(given, *backend.factor(given.tall))
+        return ref, None if is_zero(given.tall) else _finish(given, *backend.factor(given.tall), leading=backend.leading)
 
     pool = ThreadPoolExecutor(workers)
     try:
@@ -113,7 +118,7 @@ def _stacked(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], backend: Backe
             inputs = [_read(base, ft, ref) for ref in group[start:start + mesh.size]]
             values, bases = backend.factor(np.stack([given.tall for given in inputs]), mesh)
             for given, s, basis in zip(inputs, values, bases, strict=True):
-                yield given.ref, None if given.facts["max_abs"] <= ZERO else _finish(given, s, basis)
+                yield given.ref, None if is_zero(given.tall) else _finish(given, s, basis)
 
 
 def _read(base: Leaves, ft: Leaves, ref: MatrixRef) -> Input:
@@ -137,8 +142,8 @@ def rms(matrix: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(matrix, dtype=np.float64))))
 
 
-def _finish(given: Input, s: np.ndarray, basis: np.ndarray) -> MatrixSVD:
+def _finish(given: Input, s: np.ndarray, basis: np.ndarray, *, leading: bool = False) -> MatrixSVD:
     rank = numerical_rank(s, given.ref.shape, given.facts["rms_w"], basis.dtype == np.float64)
     side = "out" if given.ref.shape[1] <= given.ref.shape[0] else "in"
     return MatrixSVD(given.ref.name, given.ref.shape, s, rank, ref=given.ref, side=side, read_basis=lambda: basis,
-                     **given.facts)
+                     leading=leading, **given.facts)

@@ -19,6 +19,7 @@ class Spectrum:
       s: float64 `(c,)`, descending; c < r where the backend computed leading components only.
       rank: numerical rank ρ, an upper bound (r) where only leading components are known.
       frobenius: ‖ΔW‖_F.
+      leading: the backend is accurate for leading components only, even where it returned all of them.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Spectrum:
     s: np.ndarray
     rank: int
     frobenius: float
+    leading: bool = field(default=False, kw_only=True)
 
     @property
     def r(self) -> int:
@@ -34,8 +36,8 @@ class Spectrum:
 
     @property
     def complete(self) -> bool:
-        """Whether all r components are known."""
-        return len(self.s) == self.r
+        """Whether all r components are known, the tail included."""
+        return not self.leading and len(self.s) == self.r
 
     def norm(self, gains: np.ndarray) -> float:
         """‖ΔW(g)‖_F for gains `(r,)`; unknown components are taken to share the gain of the last one."""

@@ -101,8 +101,9 @@ def check_level(level: Level, decomposition: Decomposition) -> None:
         raise InputError(f"operator {level.operator}: needs a seed")
     partial = next((svd for svd in decomposition.matrices.values() if not svd.complete), None)
     if operator.needs_tail and partial is not None:
-        raise InputError(f"operator {level.operator}: needs every component, but backend {decomposition.backend} computed "
-                         f"the leading {len(partial.s)} of {partial.r} of {partial.name}; decompose with --backend gram64")
+        raise InputError(f"operator {level.operator}: needs the singular tail, but backend {decomposition.backend} serves "
+                         f"leading components only ({len(partial.s)} of {partial.r} of {partial.name}); decompose with "
+                         "--backend gram64")
 
 
 def _has_amount(level: Level, operator: Operator) -> bool:

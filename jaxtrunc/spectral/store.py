@@ -17,9 +17,9 @@ from safetensors.numpy import save_file
 from jaxtrunc.core import jsonio
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.progress import Advance
-from jaxtrunc.spectral.decompose import each
+from jaxtrunc.spectral.decompose import each, is_zero
 from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, tree_order
-from jaxtrunc.spectral.view import MatrixRef, View, content_hash, read_matrix
+from jaxtrunc.spectral.view import MatrixRef, View, content_hash, delta, read_matrix
 
 FORMAT = 1
 CHUNK_BYTES = 64 << 20
@@ -36,7 +36,9 @@ class Writer:
         self._directory = directory
         self._pending: list[tuple[MatrixRef, MatrixSVD | None]] = []
         self._bytes = 0
-        self._drop_torn_line()
+        kept = jsonio.read_lines(directory / LINES)
+        jsonio.rewrite_lines(directory / LINES, kept)  # without a line torn by a kill
+        self._stored = len(kept)
         jsonio.write_json(directory / HEAD, {"format": FORMAT, "backend": backend})
 
     def add(self, ref: MatrixRef, svd: MatrixSVD | None) -> None:
@@ -48,7 +50,7 @@ class Writer:
 
     def close(self) -> None:
         """Write what is pending: the chunk first, then the lines that point into it."""
-        chunk = self._directory / f"chunk-{len(list(self._directory.glob('chunk-*'))):05d}.safetensors"
+        chunk = self._directory / f"chunk-{self._stored:05d}.safetensors"  # a chunk that no line names is written over
         bases = {ref.name: np.ascontiguousarray(svd.basis) for ref, svd in self._pending if svd}
         if bases:
             staged = chunk.with_name(f".{chunk.name}.staged")
@@ -57,11 +59,8 @@ class Writer:
             staged.replace(chunk)
         for ref, svd in self._pending:
             jsonio.append_line(self._directory / LINES, _line(ref, svd, chunk.name))
+        self._stored += len(self._pending)
         self._pending, self._bytes = [], 0
-
-    def _drop_torn_line(self) -> None:
-        lines = self._directory / LINES
-        jsonio.rewrite_lines(lines, jsonio.read_lines(lines))
 
 
 def save(decomposition: Decomposition, directory: Path) -> None:
@@ -123,12 +122,18 @@ def _already_stored(directory: Path, base: Mapping[str, Any], ft: Mapping[str, A
     extra = [name for name in (*earlier.matrices, *earlier.skipped) if name not in asked]
     if extra:
         raise InputError(f"{directory}: holds {extra[0]}, which is not selected now; give the same -i and -e or begin anew")
-    for name, svd in earlier.matrices.items():
-        ref = asked[name]
-        hashes = tuple(content_hash(read_matrix(leaves[ref.path], ref)) for leaves in (base, ft))
-        if hashes != (svd.base_hash, svd.ft_hash):
+    for name in (*earlier.matrices, *earlier.skipped):
+        if not _unchanged(earlier, asked[name], base, ft):
             raise InputError(f"{directory}: {name} was decomposed from other weights; begin anew")
     return {*earlier.matrices, *earlier.skipped}
+
+
+def _unchanged(earlier: Decomposition, ref: MatrixRef, base: Mapping[str, Any], ft: Mapping[str, Any]) -> bool:
+    svd = earlier.matrices.get(ref.name)
+    if svd is None:
+        return is_zero(delta(base, ft, ref))
+    hashes = tuple(content_hash(read_matrix(leaves[ref.path], ref)) for leaves in (base, ft))
+    return svd.ref == ref and hashes == (svd.base_hash, svd.ft_hash)
 
 
 def _line(ref: MatrixRef, svd: MatrixSVD | None, chunk: str) -> dict[str, Any]:
@@ -140,7 +145,7 @@ def _line(ref: MatrixRef, svd: MatrixSVD | None, chunk: str) -> dict[str, Any]:
     return place | {
         "chunk": chunk, "s": svd.s, "rank": svd.rank, "frobenius": svd.frobenius, "side": svd.side,
         "base_hash": svd.base_hash, "ft_hash": svd.ft_hash, "zero_share": svd.zero_share, "max_abs": svd.max_abs,
-        "rms_w": svd.rms_w, "basis_hash": content_hash(svd.basis),
+        "rms_w": svd.rms_w, "leading": svd.leading, "basis_hash": content_hash(svd.basis),
     }
 
 
@@ -154,7 +159,8 @@ def _parse(directory: Path, line: dict[str, Any]) -> tuple[MatrixRef, MatrixSVD 
     if not chunk.exists():
         raise InputError(f"{chunk}: missing, though {LINES} names it; decompose again")
     s = np.array(line["s"], np.float64)
-    facts = {key: line[key] for key in ("frobenius", "side", "base_hash", "ft_hash", "zero_share", "max_abs", "rms_w", "rank")}
+    facts = {key: line[key] for key in ("frobenius", "side", "base_hash", "ft_hash", "zero_share", "max_abs", "rms_w", "rank",
+                                      "leading")}
     return ref, MatrixSVD(ref.name, ref.shape, s, ref=ref, **facts,
                           read_basis=lambda: _read_basis(chunk, ref, len(s), line["basis_hash"]))
 

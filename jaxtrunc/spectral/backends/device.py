@@ -10,6 +10,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Float
 
+from jaxtrunc.core.progress import say
 from jaxtrunc.spectral.backends.host import decompose_host
 
 
@@ -24,12 +25,13 @@ def decompose_device(stack: Float[np.ndarray, "b long r"], mesh: Mesh) -> tuple[
     count = len(stack)
     padded = np.zeros((-(-count // mesh.size) * mesh.size, *stack.shape[1:]), np.float32)
     padded[:count] = stack
-    native = has_float64()
+    native = has_float64(mesh)
     with jax.enable_x64(native):
         try:
             placed = jax.device_put(padded, NamedSharding(mesh, P(mesh.axis_names)))
             s, basis = map(np.asarray, compiled(mesh, jnp.float64 if native else jnp.float32)(placed))
-        except jax.errors.JaxRuntimeError:
+        except jax.errors.JaxRuntimeError as error:
+            say(f"device decomposition of {stack.shape} failed, done on the host instead: {str(error).splitlines()[0]}")
             return _on_host(stack)
     s, basis = s[:count].astype(np.float64), basis[:count]
     finite = np.asarray(np.isfinite(s).all(1) & np.isfinite(basis).all((1, 2)))
@@ -48,9 +50,9 @@ def compiled(mesh: Mesh, dtype: type) -> Callable[[jax.Array], tuple[jax.Array, 
     return jax.jit(jax.shard_map(local, mesh=mesh, in_specs=spec, out_specs=(spec, spec)))
 
 
-def has_float64() -> bool:
+def has_float64(mesh: Mesh) -> bool:
     """TPUs have no native float64."""
-    return jax.default_backend() != "tpu"
+    return mesh.devices.flat[0].platform != "tpu"
 
 
 def _decompose(stack: jax.Array) -> tuple[jax.Array, jax.Array]:
