@@ -41,7 +41,7 @@ def open_bench(task: Path | dict, directory: Path, model: Path, splits: tuple[st
     Raises:
       InputError: anything wrong with the task, its rows or its label words.
     """
-    parsed = read_task(task, directory)
+    parsed = read_task(task, directory if isinstance(task, dict) else None)  # a file's paths start from its own folder
     validation = (VALIDATION,) if VALIDATION in parsed.splits else ()
     wanted = list(dict.fromkeys((*splits, *validation)))
     prompter = Prompter(parsed, load_tokenizer(model))
