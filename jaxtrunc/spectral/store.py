@@ -39,6 +39,8 @@ class Writer:
         kept = jsonio.read_lines(directory / LINES)
         jsonio.rewrite_lines(directory / LINES, kept)  # without a line torn by a kill
         self._stored = len(kept)
+        for orphan in {*directory.glob("chunk-*")} - {directory / line["chunk"] for line in kept if line["chunk"]}:
+            orphan.unlink()  # killed between the chunk and its lines
         jsonio.write_json(directory / HEAD, {"format": FORMAT, "backend": backend})
 
     def add(self, ref: MatrixRef, svd: MatrixSVD | None) -> None:
@@ -50,7 +52,7 @@ class Writer:
 
     def close(self) -> None:
         """Write what is pending: the chunk first, then the lines that point into it."""
-        chunk = self._directory / f"chunk-{self._stored:05d}.safetensors"  # a chunk that no line names is written over
+        chunk = self._directory / f"chunk-{self._stored:05d}.safetensors"
         bases = {ref.name: np.ascontiguousarray(svd.basis) for ref, svd in self._pending if svd}
         if bases:
             staged = chunk.with_name(f".{chunk.name}.staged")
