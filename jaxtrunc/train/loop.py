@@ -1,5 +1,6 @@
 """The training loop: step, watch, evaluate, checkpoint, and stop or continue without a trace of the interruption."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,4 +145,5 @@ def _eval_every(job: Job) -> int:
 
 def _note(log: MetricsLog, mark: Bookmark) -> str:
     best = "" if mark.best_accuracy is None else f", best accuracy {mark.best_accuracy:.3f}"
-    return f"loss {log.last_loss:.4f}{best}"
+    loss = "" if math.isnan(log.last_loss) else f"loss {log.last_loss:.4f}"  # none is logged yet
+    return f"{loss}{best}"
