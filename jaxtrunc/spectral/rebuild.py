@@ -35,8 +35,11 @@ class Rebuilder:
         if cut.end:
             out[...] = read_matrix((self._ft if cut.end == "ft" else self._base)[self.svd.ref.path], self.svd.ref)
             return
-        np.multiply(self.update(cut), np.float32(cut.factor), out=out)
-        out += read_matrix(self._base[self.svd.ref.path], self.svd.ref).astype(np.float32, copy=False)
+        base = read_matrix(self._base[self.svd.ref.path], self.svd.ref).astype(np.float32, copy=False)
+        update = self.update(cut)
+        if cut.factor != 1:
+            update = update * np.float32(cut.factor)
+        np.add(update, base, out=out)
 
     def update(self, cut: Cut) -> Float[np.ndarray, "m n"]:
         """D = ΔW(g), float32, before the norm factor; do not write to it."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -47,8 +47,8 @@ class Reconstructor:
     """
 
     def __init__(self, decomposition: Decomposition, base: Mapping[str, Any], ft: Mapping[str, Any], *,
-                 residual: Literal["ft", "base"] = "ft", workers: int | None = None):
-        """`base`, `ft`: path → leaf as for `decompose`; `residual`: the value of unselected matrices in a touched leaf."""
+                 residual: str = "ft", workers: int | None = None):
+        """`base`, `ft`: path → leaf as for `decompose`; `residual`: ft or base, the value of unselected matrices there."""
         self._decomposition = decomposition
         self._base, self._ft, self._rest = base, ft, ft if residual == "ft" else base
         self._rebuilders = {name: Rebuilder(svd, base, ft) for name, svd in decomposition.matrices.items()}
