@@ -84,7 +84,7 @@ def content_hash(checkpoint: Checkpoint) -> str:
     digest = hashlib.sha256()
     for name, info in sorted(checkpoint.tensors.items()):
         digest.update(f"{name}\0{info.dtype.name}\0{info.shape}\0".encode())
-        digest.update(checkpoint.read(name).reshape(-1).view(np.uint8))
+        digest.update(checkpoint.read(name).reshape(-1).view(np.uint8).data)
         checkpoint.release(name)
     return digest.hexdigest()
 
@@ -143,6 +143,8 @@ def _shard_path(directory: Path, index: Path, name: str) -> Path:
 
 def read_header(file: Path) -> dict[str, TensorInfo]:
     """Name → `TensorInfo` for one file, in file order, after every number was checked against the file's size."""
+    if not file.is_file():
+        raise InputError(f"{file}: expected a file")
     size = file.stat().st_size
     with open(file, "rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
@@ -176,8 +178,8 @@ def _tensor(file: Path, name: str, entry: Any, data: int) -> TensorInfo:
     dtype = DTYPES.get(str(fields.get("dtype")))
     if dtype is None:
         raise InputError(f"{file}: tensor '{name}' has unknown dtype {fields.get('dtype')!r}")
-    shape, offsets = fields.get("shape"), fields.get("data_offsets")
-    if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
+    shape, offsets = _naturals(fields.get("shape")), _naturals(fields.get("data_offsets"))
+    if shape is None or offsets is None or len(offsets) != 2:
         raise InputError(f"{file}: tensor '{name}' needs a shape and two data_offsets of whole numbers")
     begin, end = offsets
     if math.prod(shape) * dtype.itemsize != end - begin:
@@ -188,8 +190,10 @@ def _tensor(file: Path, name: str, entry: Any, data: int) -> TensorInfo:
     return TensorInfo(name, file, dtype, tuple(shape), data + begin, data + end)
 
 
-def _naturals(value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= 32 and all(type(n) is int and 0 <= n < 2**63 for n in value)
+def _naturals(value: Any) -> list[int] | None:
+    """The value if it is a short list of whole numbers that fit a file."""
+    whole = isinstance(value, list) and len(value) <= 32 and all(type(n) is int and 0 <= n < 2**63 for n in value)
+    return value if whole else None
 
 
 def _check_layout(file: Path, tensors: list[TensorInfo], data: int, size: int) -> None:

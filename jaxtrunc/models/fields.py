@@ -1,17 +1,19 @@
 """Taking the fields of a config.json one by one, collecting every fault instead of stopping at the first."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from jaxtrunc.models.config import RopeConfig
 
 # Fields that change no number in a forward pass over given tokens.
 IRRELEVANT = frozenset([
-    "model_type", "architectures", "auto_map", "torch_dtype", "dtype", "use_cache", "initializer_range",
-    "_name_or_path", "transformers_version", "tokenizer_class", "bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id",
-    "sep_token_id", "decoder_start_token_id", "output_attentions", "output_hidden_states", "return_dict", "id2label",
-    "label2id", "problem_type", "task_specific_params", "max_length", "max_sequence_length", "do_sample", "temperature",
-    "top_k", "top_p", "cache_implementation", "_attn_implementation", "_attn_implementation_autoset",
+    "model_type", "architectures", "auto_map", "torch_dtype", "dtype", "use_cache", "initializer_range", "_name_or_path",
+    "transformers_version", "tokenizer_class", "bos_token_id", "eos_token_id", "pad_token_id", "max_sequence_length",
+    "pretraining_tp", "_attn_implementation", "_attn_implementation_autoset",
 ])  # fmt: skip
+
+MAX_LAYERS = 10_000  # a name is written down for every layer: a config must not be able to ask for a billion
 
 
 class Fields:
@@ -27,16 +29,15 @@ class Fields:
         self.left.pop(name, None)
         return self.values.get(name)
 
-    def integer(self, name: str, default: int | None = None) -> int:
-        """A positive whole number."""
-        return self._typed(name, default, "a positive whole number", lambda v: type(v) is int and v > 0, 1)
+    def integer(self, name: str, default: int | None = None, most: int = 2**31 - 1) -> int:
+        """A whole number from 1 to `most`."""
+        return self._typed(name, default, f"a whole number from 1 to {most}", lambda v: type(v) is int and 0 < v <= most, 1)
 
-    def number(self, name: str, default: float | None = None) -> float:
-        """A positive number."""
-        positive = lambda v: type(v) in (int, float) and 0 < v < float("inf")  # noqa: E731
-        return float(self._typed(name, default, "a positive number", positive, 1.0))
+    def number(self, name: str) -> float:
+        """A positive number; never a default."""
+        return float(self._typed(name, None, "a positive number", lambda v: type(v) in (int, float) and 0 < v < math.inf, 1.0))
 
-    def flag(self, name: str, default: bool | None = None) -> bool:
+    def flag(self, name: str, default: bool) -> bool:
         """true or false."""
         return self._typed(name, default, "true or false", lambda v: isinstance(v, bool), False)
 
@@ -50,13 +51,13 @@ class Fields:
         """Note what is wrong with a field."""
         self.faults.append(f"{self.prefix}{name}: expected {expected}, found {_short(found)}")
 
-    def _typed(self, name: str, default: Any, expected: str, valid, placeholder: Any) -> Any:
+    def _typed(self, name: str, default: Any, expected: str, valid: Callable[[Any], bool], placeholder: Any) -> Any:
         """The value; its default if absent or null and it has one; else a fault and a harmless placeholder."""
         value = self.take(name)
         if value is None and default is not None:
             return default
         if not valid(value):
-            self.fault(name, expected, "nothing" if value is None else value)
+            self.fault(name, expected, value)
             return placeholder
         return value
 
@@ -69,7 +70,7 @@ def common_fields(fields: Fields, num_heads: int) -> dict[str, Any]:
     fields.expect("hidden_act", "silu")
     fields.expect("attention_dropout", 0)
     fields.expect("partial_rotary_factor", 1)
-    layers, width = fields.integer("num_hidden_layers"), fields.integer("hidden_size")
+    layers, width = fields.integer("num_hidden_layers", most=MAX_LAYERS), fields.integer("hidden_size")
     layer_types = fields.take("layer_types")
     if layer_types is not None and layer_types != ["full_attention"] * layers:
         fields.fault("layer_types", f"{layers} times full_attention", layer_types)
@@ -129,7 +130,7 @@ def _rope_kind(rope: Fields) -> str:
 def _theta(rope: Fields) -> float:
     if rope.values.get("rope_theta") is None:
         rope.take("rope_theta")
-        rope.fault("rope_theta", "the rotary base the model was trained with (10000.0 for Llama 1 and 2)", "nothing")
+        rope.fault("rope_theta", "the rotary base the model was trained with (10000.0 for Llama 1 and 2)", None)
         return 1.0
     return rope.number("rope_theta")
 
@@ -157,5 +158,5 @@ _ROPE_READERS = {"default": _default, "linear": _linear, "llama3": _llama3}
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = "nothing" if value is None else repr(value)
     return text if len(text) <= 80 else text[:77] + "…"

@@ -28,7 +28,7 @@ def load_params(source: ModelSource, dtype: Any = jnp.float32, shardings: Mappin
 
 def load_leaf(leaf: LazyLeaf, dtype: Any, sharding: jax.sharding.Sharding) -> jax.Array:
     """One leaf, of which every device reads only its own slice."""
-    return jax.make_array_from_callback(leaf.shape, sharding, lambda index: _part(leaf, index, np.dtype(dtype)))
+    return jax.make_array_from_callback(leaf.shape, sharding, lambda index: _part(leaf, index or (), np.dtype(dtype)))
 
 
 def _part(leaf: LazyLeaf, index: tuple[slice, ...], dtype: np.dtype) -> np.ndarray:

@@ -44,19 +44,23 @@ def _check_divisibility(fields: Fields, config: DecoderConfig) -> None:
 
 def _refuse_unknown(fields: Fields, family: str) -> None:
     """What is left must be switched off (null, false, empty) or equal the default of transformers' class."""
-    off = (None, False, [], {})
-    left = {k: v for k, v in fields.left.items() if k not in IRRELEVANT and not any(v is o or v == o for o in off)}
+    left = {k: v for k, v in fields.left.items() if k not in IRRELEVANT and not _switched_off(v)}
     if not left:
         return
-    defaults = _class_defaults(family)
+    defaults, generation = _transformers_fields(family)
     for name, value in left.items():
-        if name not in defaults:
-            fields.fault(name, "no such field (this decoder does not know it)", value)
-        elif defaults[name] != value:
-            fields.fault(name, f"the default {defaults[name]!r} (this decoder knows no other)", value)
+        if name in generation or (name in defaults and defaults[name] == value):
+            continue
+        expected = f"the default {defaults[name]!r}" if name in defaults else "no such field"
+        fields.fault(name, f"{expected} (this decoder knows nothing else)", value)
 
 
-def _class_defaults(family: str) -> dict[str, Any]:
-    from transformers import CONFIG_MAPPING
+def _switched_off(value: Any) -> bool:
+    return value is None or value is False or value == [] or value == {}
 
-    return CONFIG_MAPPING[family]().to_dict()
+
+def _transformers_fields(family: str) -> tuple[dict[str, Any], set[str]]:
+    """The defaults of the family's own config class, and the names of settings that only steer generation."""
+    from transformers import CONFIG_MAPPING, GenerationConfig
+
+    return CONFIG_MAPPING[family]().to_dict(), set(GenerationConfig().to_dict())

@@ -8,7 +8,6 @@ from jaxtrunc.models.keys import PROJECTIONS, decoder_rules
 
 def _read(fields: Fields) -> DecoderConfig:
     biased = fields.flag("attention_bias", default=False)
-    fields.expect("pretraining_tp", 1)
     heads = fields.integer("num_attention_heads")
     return DecoderConfig(
         family="llama",

@@ -21,9 +21,9 @@ def _read(fields: Fields) -> DecoderConfig:
 
 def _refuse_sliding_window(fields: Fields, num_layers: int) -> None:
     """Layers from `max_window_layers` on slide if `use_sliding_window`; the published configs carry it switched off."""
-    first = fields.integer("max_window_layers", default=num_layers)
+    slides, first = fields.flag("use_sliding_window", default=False), fields.take("max_window_layers")
     fields.take("sliding_window")
-    if fields.flag("use_sliding_window", default=False) and first < num_layers:
+    if slides and not (type(first) is int and first >= num_layers):
         fields.fault("use_sliding_window", "false (sliding attention is not supported)", True)
 
 
