@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxtrunc.spectral import Level, Reconstructor, decompose, references
+from jaxtrunc.spectral import Decomposition, Level, Reconstructor, decompose, plan_levels, references
 
 M, N = 4864, 896
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 895)
@@ -38,14 +38,13 @@ def cpu_seconds(call: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def ours(rebuild: Reconstructor, operator: str) -> Callable[[], object]:
+def ours(decomposition: Decomposition, rebuild: Reconstructor, operator: str) -> Callable[[], object]:
     """All levels of an operator in the order of a sweep."""
-    ranks = RANKS[::-1] if operator == "drop_top_k" else RANKS
+    levels = plan_levels(decomposition, [operator], RANKS)
 
     def run() -> None:
-        rebuild.weights(Level(operator, k=3))  # another rung: the running sum starts anew
-        for k in ranks:
-            rebuild.weights(Level(operator, k=k))
+        for level in levels:
+            rebuild.weights(level)
 
     return run
 
@@ -80,7 +79,7 @@ def main() -> None:
     print(f"first use {1000 * first:.0f} ms")
     rebuild = Reconstructor(decomposition, base, ft, workers=1)
     for operator in ("top_k", "drop_top_k", "bottom_k"):
-        seconds = cpu_seconds(ours(rebuild, operator))
+        seconds = cpu_seconds(ours(decomposition, rebuild, operator))
         print(f"{operator:11s} {len(RANKS)} levels, ours {1000 * seconds:6.0f} ms")
         for name, other in peers.items():
             print(f"    {name:32s} {1000 * other:6.0f} ms   {other / seconds:5.2f} x ours")

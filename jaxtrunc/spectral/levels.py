@@ -66,19 +66,21 @@ def plan_levels(decomposition: Decomposition, operators: Sequence[str], ranks: S
         elif operator.axis is None:
             levels.append(Level(name))
         else:
-            levels += _rank_levels(name, amounts, seeds, norm_matched=False)
+            levels += _rank_levels(name, amounts, seeds, decomposition.r_max)
         if operator.control and (match_norm or name == "interpolate"):
-            levels += _rank_levels(name, cutting, seeds, norm_matched=True)
+            levels += [replace(level, norm_matched=True) for level in _rank_levels(name, cutting, seeds, decomposition.r_max)]
     levels = [replace(level, scope=scope) for level in levels]
     for level in levels:
         check_level(level, decomposition)
     return levels
 
 
-def _rank_levels(name: str, amounts: list[dict], seeds: Sequence[int], *, norm_matched: bool) -> list[Level]:
-    operator = find_operator(name)
-    ordered = amounts[::-1] if name == "drop_top_k" else amounts  # its tail is built up from the last component
-    return [Level(name, **amount, seed=seed, norm_matched=norm_matched)
+def _rank_levels(name: str, amounts: list[dict], seeds: Sequence[int], r_max: int) -> list[Level]:
+    operator, ordered = find_operator(name), amounts
+    if name == "drop_top_k":  # what drops over half is built up from the last component, the rest down from the full update
+        late = [amount for amount in amounts if amount.get("k", 0) > r_max / 2 or amount.get("param", 0.0) > 0.5]
+        ordered = late[::-1] + [amount for amount in amounts if amount not in late]
+    return [Level(name, **amount, seed=seed)
             for seed in (sorted(set(seeds)) if operator.random else (None,)) for amount in ordered]
 
 
