@@ -62,5 +62,4 @@ def _match(spectrum: Spectrum, top: np.ndarray, control: np.ndarray) -> float | 
 
 def _cut(spectrum: Spectrum, level: Level, gains: np.ndarray, factor: float) -> Cut:
     cut, rule = Cut(gains, factor), find_operator(level.operator).chain
-    trivial = bool(np.all(gains == gains[0]))  # nothing, or all of it: no component is singled out
-    return cut if cut.end or trivial or rule is None else replace(cut, chain=rule(spectrum, gains, level.seed))
+    return cut if cut.end or rule is None else replace(cut, chain=rule(spectrum, gains, level.seed))
