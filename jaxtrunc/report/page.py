@@ -1,26 +1,78 @@
 """report.html: one self-contained page, and the plots beside it as PNG, SVG and CSV."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from jaxtrunc.core import jsonio
-from jaxtrunc.report import table
+from jaxtrunc.core.files import publish, staging_name
+from jaxtrunc.report import study, table, wording
+from jaxtrunc.report.canvas import Plot
 from jaxtrunc.report.findings import findings
+from jaxtrunc.report.groups import ENDS, group_tables
+from jaxtrunc.report.plots import draw
 from jaxtrunc.report.study import Results
+
+TITLES = {
+    "curves": "Accuracy and gap at every truncation",
+    "plane": "Gap against accuracy",
+    "decoupling": "Does accuracy outlive the gap?",
+    "spectra": "Spectra of the update",
+    "heat": "Where in the network the update lies",
+}
+FACTORS = {"reduction": "gap (mean over classes)", "reduction_pooled": "gap_pooled", "reduction_worst": "gap_worst",
+           "reduction_range": "gap_range"}
 
 
 def write_report(run: Path, results: Results) -> None:
     """Write RUN/report.html and RUN/plots/ from the contents of results.json; each appears only when whole."""
-    jsonio.write_text(run / "report.html", render(results))
+    plots = draw(results)
+    staged = staging_name(run / "plots")
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    for group in plots.values():
+        for plot in group:
+            plot.write(staged)
+    publish(staged, run / "plots")
+    jsonio.write_text(run / "report.html", render(results, plots))
 
 
-def render(results: Results) -> str:
-    """The page as HTML text."""
+def render(results: Results, plots: dict[str, list[Plot]]) -> str:
+    """The page as HTML text; every word of the results is escaped."""
+    config = results.get("config") or {}
+    task = config.get("task")
     return _environment().get_template("report.html.j2").render(
-        said=findings(results), columns=table.COLUMNS, rows=table.rows(results))
+        said=findings(results), columns=table.COLUMNS, rows=table.rows(results), key=table.KEY,
+        name=config.get("name") or "study", base=config.get("base_model"), model=config.get("model"),
+        instruction=task.get("instruction") if isinstance(task, dict) else None,
+        sections=[(key, TITLES[key], group) for key, group in plots.items() if group],
+        groups=group_tables(results), ends=ENDS, selection=_selection(results), factors=_factors(results),
+        warnings=results.get("warnings") or [], config=jsonio.dumps(config, indent=2),
+        environment=jsonio.dumps(results.get("environment") or {}, indent=2))
+
+
+def _selection(results: Results) -> list[tuple[str, str]]:
+    """The choice of k as name and value; the oracle under its own name only."""
+    selection = results.get("selection")
+    if not selection:
+        return []
+    names = {"k": "k*", "rule": "rule", "split": "chosen on", "tolerance_pp": "tolerated loss (pp)",
+             "point_k": "by the point rule instead", "oracle_k": "oracle (uses group labels of the test split)"}
+    return [(text, "–" if selection.get(key) is None else str(selection[key])) for key, text in names.items()]
+
+
+def _factors(results: Results) -> list[tuple[str, str]]:
+    """The reduction at k* under each definition of the gap, since that of the paper is not known."""
+    comparison = (study.selected_record(results) or {}).get("comparison") or {}
+    return [(text, _factor(comparison[key])) for key, text in FACTORS.items() if key in comparison]
+
+
+def _factor(entry: Any) -> str:
+    return wording.factor(entry) if isinstance(entry, dict) else wording.times(entry)
 
 
 def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(loader=PackageLoader("jaxtrunc.report"), autoescape=True, undefined=StrictUndefined)
+    return Environment(loader=PackageLoader("jaxtrunc.report"), autoescape=True, undefined=StrictUndefined,
+                       trim_blocks=True, lstrip_blocks=True)

@@ -7,8 +7,10 @@ from typing import Any
 
 Record = dict[str, Any]
 Results = dict[str, Any]
+Entry = dict[str, Any]  # {"value": number or None, "interval": [low, high] or None, ...}
 
-ORDER = ("top_k", "interpolate", "bottom_k", "drop_top_k", "random_k", "flatten_k", "energy", "ratio", "mp_edge", "dg_hard")
+ORDER = ("top_k", "interpolate", "bottom_k", "drop_top_k", "random_k", "flatten_k", "energy", "ratio", "mp_edge",
+         "dg_hard")
 PARAMETER_AXES = {"interpolate": "α", "energy": "τ", "ratio": "ρ"}
 
 
@@ -37,10 +39,10 @@ class Variant:
     @property
     def label(self) -> str:
         """Name for people; only what differs from the defaults is said."""
-        extras = ["norm-matched"] if self.norm_matched else []
-        extras += [f"{self.scope} scope"] if self.scope not in (None, "per_leaf") else []
+        name = f"norm-matched {self.operator}" if self.norm_matched else self.operator
+        extras = [f"{self.scope} scope"] if self.scope not in (None, "per_leaf") else []
         extras += ["residual base"] if self.residual == "base" else []
-        return ", ".join([self.operator, *extras])
+        return ", ".join([name, *extras])
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,9 @@ def sweep_records(results: Results) -> list[Record]:
 
 
 def variants(results: Results) -> list[Variant]:
-    """Every variant in the results, plain before norm-matched, in the order and colours used everywhere."""
+    """Every variant in the results, in the order used everywhere: plain before norm-matched, k before other axes."""
     found = {variant_of(record) for record in sweep_records(results)}
-    return sorted(found, key=lambda v: (v.norm_matched, v.label != v.operator, _place(v.operator), v.label, v.axis))
+    return sorted(found, key=lambda v: (v.norm_matched, v.label != v.operator, _place(v.operator), v.label, v.axis != "k", v.axis))
 
 
 def levels(results: Results, variant: Variant) -> Iterator[tuple[float, list[Record]]]:
@@ -143,6 +145,12 @@ def endpoint(results: Results, name: str) -> Record | None:
     return (results.get("endpoints") or {}).get(name)
 
 
+def at_endpoint(results: Results, name: str, key: str) -> Estimate | None:
+    """A metric of `base` or `ft`."""
+    record = endpoint(results, name)
+    return metric(key)(record) if record else None
+
+
 def selected_k(results: Results) -> int | None:
     """k* of the selection; None where nothing was selected."""
     return (results.get("selection") or {}).get("k")
@@ -159,6 +167,11 @@ def selected_record(results: Results) -> Record | None:
             if at_k:
                 return at_k[0]
     return endpoint(results, "base" if k == 0 else "ft")
+
+
+def selected_entry(results: Results, name: str) -> Entry | None:
+    """An entry of `comparison` at k*."""
+    return ((selected_record(results) or {}).get("comparison") or {}).get(name)
 
 
 def _estimate(value: float | None, low: float | None, high: float | None) -> Estimate | None:

@@ -6,6 +6,7 @@ from jaxtrunc.report import study, wording
 from jaxtrunc.report.findings import findings
 
 COLUMNS = ("operator", "k", "accuracy", "balanced accuracy", "gap", "loss (pp)", "reduction")
+KEY = "Accuracies, gaps and losses in percentage points, 95 % intervals in brackets; ×5: mean (range) of 5 seeds; ◀ marks k*"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def print_table(results: study.Results) -> None:
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=120)
-    table = Table(title="Rates and gaps in percentage points, 95 % intervals in brackets; ◀ marks k*", title_justify="left")
+    table = Table(caption=KEY, caption_justify="left")
     for name in COLUMNS:
         table.add_column(name, justify="left" if name == "operator" else "right", no_wrap=name in ("operator", "gap"))
     for row in rows(results):
@@ -49,22 +50,22 @@ def print_table(results: study.Results) -> None:
     said = findings(results)
     console.print(f"\n{said.headline}", style="bold")
     for title, sentences in (("Found:", said.shown), ("Not shown:", said.not_shown)):
-        console.print(f"\n{title}" if sentences else "")
-        for sentence in sentences:
-            console.print(f"  • {sentence}")
+        console.print("\n".join(["", title, *(f"  • {sentence}" for sentence in sentences)]))
 
 
 def _name(variant: study.Variant, seeds: int) -> str:
-    return f"{variant.label} (mean of {seeds} seeds)" if seeds > 1 else variant.label
+    return f"{variant.label} ×{seeds}" if seeds > 1 else variant.label
 
 
 def _cells(name: str, at: str, records: list[study.Record]) -> tuple[str, ...]:
     def read(reader: study.Reader) -> study.Estimate | None:
         return study.pooled(records, reader)
 
-    return (name, at, wording.rate(_bare(read(study.metric("accuracy")))),
-            wording.rate(_bare(read(study.metric("balanced_accuracy")))), wording.rate(read(study.metric("gap")), signed=True),
-            wording.points(_bare(read(study.comparison("loss_pp")))), wording.factor(_bare(read(study.comparison("reduction")))))
+    accuracy, balanced = (wording.rate(_bare(read(study.metric(key)))) for key in ("accuracy", "balanced_accuracy"))
+    gap = wording.rate(read(study.metric("gap")), signed=True)
+    loss = wording.points(_bare(read(study.comparison("loss_pp"))))
+    reduction = read(study.comparison("reduction"))
+    return name, at, accuracy, balanced, gap, loss, wording.times(reduction and reduction.value)
 
 
 def _bare(estimate: study.Estimate | None) -> study.Estimate | None:

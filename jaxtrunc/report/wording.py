@@ -1,6 +1,6 @@
 """Numbers as people read them: rates and gaps in percentage points, intervals in brackets, a dash for null."""
 
-from jaxtrunc.report.study import Estimate, Record, Variant, position, variant_of
+from jaxtrunc.report.study import Entry, Estimate, Record, Variant, position, variant_of
 
 NONE = "–"
 
@@ -26,7 +26,7 @@ def interval(low: float | None, high: float | None, digits: int = 1, *, signed: 
 
 def rate(estimate: Estimate | None, *, signed: bool = False) -> str:
     """A fraction as points with its interval: `71.3 [69.0, 73.5]`."""
-    return _joined(_scaled(estimate, 100), 1, signed)
+    return _joined(estimate and Estimate(*in_points(estimate)), 1, signed)
 
 
 def points(estimate: Estimate | None) -> str:
@@ -34,12 +34,15 @@ def points(estimate: Estimate | None) -> str:
     return _joined(estimate, 1, True)
 
 
-def factor(estimate: Estimate | None, bounds: list[float | None] | None = None) -> str:
-    """A ratio such as the reduction R: `3.1× [2.2, 4.9]`; with a null value only its bounds are known."""
-    if estimate is None:
-        low, high = bounds or (None, None)
-        return f"{NONE} {interval(low, high, 2)}".rstrip()
-    return f"{number(estimate.value, 2)}× {interval(estimate.low, estimate.high, 2)}".rstrip()
+def factor(entry: Entry | None) -> str:
+    """A ratio such as the reduction R: `3.1× [2.2, 4.9]`; with a null value only its bounds: `– [2.2, ∞]`."""
+    low, high = (entry or {}).get("interval") or (None, None)
+    return f"{times((entry or {}).get('value'))} {interval(low, high, 2)}".rstrip()
+
+
+def times(value: float | None) -> str:
+    """A ratio without its interval: `3.10×`."""
+    return NONE if value is None else f"{number(value, 2)}×"
 
 
 def plain(estimate: Estimate | None, digits: int = 2) -> str:
@@ -54,9 +57,11 @@ def level(record: Record) -> str:
 
 
 def at(axis: str, x: float) -> str:
-    """A position on an axis: `8` on k, `α = 0.5` elsewhere."""
+    """A position on an axis: `8` on k, `10 %` for a fraction, `α = 0.5` elsewhere."""
     if axis == "":
         return NONE
+    if axis == "fraction":
+        return f"{100 * x:g} %"
     return f"{x:.0f}" if axis in ("k", "K") else f"{axis} = {x:g}"
 
 
@@ -68,16 +73,20 @@ def axis_title(axis: str) -> str:
     return titles[axis]
 
 
+def axis_name(axis: str) -> str:
+    """The short name of an axis, as it stands in a sentence."""
+    return {"fraction": "the fraction kept", "K": "the total number of components"}.get(axis, axis)
+
+
+def in_points(estimate: Estimate) -> tuple[float, float | None, float | None]:
+    """Value and limits of a fraction, in points."""
+    low, high = (None if end is None else 100 * end for end in (estimate.low, estimate.high))
+    return 100 * estimate.value, low, high
+
+
 def variant_name(variant: Variant) -> str:
     """The label, with the axis named where it is not k."""
     return variant.label if variant.axis in ("k", "K", "") else f"{variant.label} ({variant.axis})"
-
-
-def _scaled(estimate: Estimate | None, by: float) -> Estimate | None:
-    if estimate is None:
-        return None
-    low, high = (None if end is None else by * end for end in (estimate.low, estimate.high))
-    return Estimate(by * estimate.value, low, high)
 
 
 def _joined(estimate: Estimate | None, digits: int, signed: bool) -> str:

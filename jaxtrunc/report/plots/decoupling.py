@@ -1,0 +1,55 @@
+"""What each operator retains of the accuracy gained and of the gap acquired in fine-tuning."""
+
+from jaxtrunc.report import canvas, study, wording
+from jaxtrunc.report.canvas import INK, Plot
+from jaxtrunc.report.study import Point, Results, Variant
+
+COLUMNS = ("operator", "axis", "x", "quantity", "value", "low", "high", "seeds")
+QUANTITIES = {"ret_acc": "accuracy retained", "ret_gap": "gap retained"}
+CLIP = (-0.5, 1.5)
+Panel = dict[str, list[Point]]
+
+
+def draw(results: Results) -> list[Plot]:
+    """One plot with a panel per variant, or none where retention is null everywhere."""
+    panels = {variant: panel for variant in study.variants(results) if variant.axis and any(
+        (panel := {name: study.curve(results, variant, study.comparison(name)) for name in QUANTITIES}).values())}
+    if not panels:
+        return []
+    count = -(-len(panels) // 2)
+    figure = canvas.new_figure(0.8 + 2.1 * count)
+    grid = figure.subplots(count, 2, sharey=True, squeeze=False).flat
+    for axes, (variant, panel) in zip(grid, panels.items(), strict=False):
+        _draw_panel(axes, variant, panel)
+    for axes in list(grid)[len(panels):]:
+        axes.remove()
+    canvas.legend_below(figure, next(iter(figure.axes)))
+    rows = [(v.label, v.axis, p.x, name, p.estimate.value, p.estimate.low, p.estimate.high, p.seeds)
+            for v, panel in panels.items() for name, points in panel.items() for p in points]
+    return [Plot("decoupling", "Accuracy and gap retained", _caption(results), figure, COLUMNS, rows)]
+
+
+def _draw_panel(axes, variant: Variant, panel: Panel) -> None:
+    colour = canvas.line_of(variant)["color"]
+    looks = {"ret_acc": {"color": INK, "marker": "o", "linestyle": "-"},
+             "ret_gap": {"color": colour, "marker": "s", "linestyle": "--"}}
+    for name, points in panel.items():
+        xs = [p.x for p in points]
+        axes.plot(xs, [p.estimate.value for p in points], label=QUANTITIES[name], markersize=3.5, **looks[name])
+        banded = [p for p in points if p.estimate.low is not None and p.estimate.high is not None]
+        axes.fill_between([p.x for p in banded], [p.estimate.low for p in banded], [p.estimate.high for p in banded],
+                          color=looks[name]["color"], alpha=0.13, linewidth=0)
+    if variant.axis in ("k", "K"):
+        canvas.rank_axis(axes, sorted({p.x for points in panel.values() for p in points})[::2])
+    axes.set_title(wording.variant_name(variant), fontsize=9.5, loc="left")
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, CLIP[0]), min(high, CLIP[1]))
+
+
+def _caption(results: Results) -> str:
+    entries = (results.get("verdict") or {}).get("decoupling") or {}
+    known = {name: study.estimate_of(entry) for name, entry in entries.items()}
+    means = "; ".join(f"{name} {wording.plain(estimate)}" for name, estimate in known.items() if estimate)
+    said = ("0 is the base model, 1 the fine-tuned one. Where the accuracy curve (dark) runs above the gap curve (coloured), "
+            "accuracy outlives the gap.")
+    return f"{said} Mean difference (decoupling): {means}." if means else said
