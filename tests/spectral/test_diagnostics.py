@@ -100,6 +100,17 @@ def test_updates_below_bf16_have_no_floor_but_a_share():
     base = gaussian(100, 80, 1, 0.02)
     found = of(base, base + gaussian(100, 80, 2, 1e-6))
     assert found["bf16_floor"] is None and found["below_bf16"] > 0.9
+    tuned = base + gaussian(100, 80, 2, 3e-5)
+    half_ulp = np.ldexp(1.0, np.frexp(np.abs(tuned))[1] - 8) / 2  # 8 bits of significand, the hidden one included
+    assert of(base, tuned)["below_bf16"] == pytest.approx(np.mean(np.abs(tuned - base) < half_ulp))
+
+
+def test_the_slope_is_that_of_the_middle():
+    """A spike in front and a cliff behind do not count."""
+    s = np.arange(1, 81.0) ** -0.7
+    s[0], s[75:] = 50, 1e-3
+    made = decomposed({NAME: np.zeros((120, 80), np.float32)}, {NAME: with_spectrum(s, 120, 80)})
+    assert spectrum_shape(made.matrices[NAME])["tail_slope"] == pytest.approx(-0.7, abs=0.01)
 
 
 def test_a_bf16_source_is_found_whatever_the_stored_dtype():
