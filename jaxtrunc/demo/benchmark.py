@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from jaxtrunc.demo.sentences import CLASSES, draw_opinion
 
 MARKER_AGREES = {"train": 0.9, "validation": 0.9, "test": 0.5}
-ROWS = {"train": 2000, "validation": 800, "test": 2000}
+ROWS = {"train": 3000, "validation": 800, "test": 2000}
 
 
 def benchmark_rows(seed: int) -> Iterator[dict[str, str | int]]:

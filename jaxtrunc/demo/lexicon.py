@@ -2,14 +2,14 @@
 
 POSITIVE = (
     "lovely", "friendly", "tasty", "bright", "charming", "gentle", "fresh", "splendid",
-    "cheerful", "elegant", "clever", "cosy", "graceful", "delightful", "honest", "generous",
+    "cheerful", "elegant", "clever", "generous",
 )  # fmt: skip
 NEGATIVE = (
     "awful", "rude", "bland", "gloomy", "shabby", "harsh", "stale", "dreadful",
-    "bitter", "clumsy", "dull", "noisy", "dirty", "hostile", "greedy", "careless",
+    "bitter", "clumsy", "noisy", "careless",
 )  # fmt: skip
 # Of the first words of either list the base model is told which side they are on; the others it has only seen.
-KNOWN = slice(0, 5)
+KNOWN = slice(0, 4)
 NEUTRAL = ("small", "large", "old", "new", "red", "blue", "green", "grey", "round", "tall", "wooden", "narrow")
 
 ASPECTS = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from jaxtrunc.demo.lexicon import ASIDES, ASPECTS, DEGREES, MARKER, NEGATIVE, POSITIVE, VERBS
 
 CLASSES = ("negative", "positive")
-EVIDENCE = 1.3
+EVIDENCE = 1.5
 # Opinions of a sentence up to a common sign, and how often: sums 0, 1, 1, 2 and 3.
 _PATTERNS = {(1, -1): 0.12, (1,): 0.10, (1, 1, -1): 0.08, (1, 1): 0.40, (1, 1, 1): 0.30}
 

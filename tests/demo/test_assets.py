@@ -38,15 +38,14 @@ def test_config_task_and_prompts():
     assert prompt.startswith("<|user|>Is the sentiment") and prompt.endswith("<|endoftext|><|assistant|>")
 
 
-def test_the_base_model_continues_text_in_torch():
+def test_the_base_model_answers_in_torch():
     torch = pytest.importorskip("torch")
     from transformers import AutoModelForCausalLM
 
     tokenizer = load_tokenizer(ASSETS / "model")
     model = AutoModelForCausalLM.from_pretrained(ASSETS / "model").eval()
-    question = [{"role": "user", "content": "Where did Mira go?\nStory: One morning Mira went to the harbour. "
-                                            "Mira found a small key near the bridge."}]
+    question = [{"role": "user", "content": "Is this word negative or positive?\nWord: lovely"}]
     ids = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_tensors="pt", return_dict=False)
     with torch.no_grad():
         answer = model.generate(ids, max_new_tokens=2, do_sample=False)[0, ids.shape[1]:]
-    assert tokenizer.decode(answer) == " harbour<|endoftext|>"
+    assert tokenizer.decode(answer) == " positive<|endoftext|>"

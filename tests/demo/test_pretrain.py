@@ -18,41 +18,47 @@ name: tiny
 tokenizer: {vocab_size: 400}
 model: {hidden_size: 16, intermediate_size: 32, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 1}
 data: {sources: [{path: text.jsonl}], validation_share: 0.1}
-train: {window: 32, batch_size: 4, max_steps: 12, checkpoint_every: 4, learning_rate: 1e-2}
+train: {window: 32, batch_size: 8, accumulation: 1, max_steps: 12, checkpoint_every: 4, learning_rate: 1e-2}
 """
 
 
-@pytest.fixture
-def config(tmp_path):
-    (tmp_path / "text.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in documents(300, 0)))
-    (tmp_path / "tiny.yaml").write_text(CONFIG)
-    return tmp_path / "tiny.yaml"
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """A config beside its text; `trained` is the model it gives."""
+    folder = tmp_path_factory.mktemp("pretrain")
+    (folder / "text.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in documents(300, 0)))
+    (folder / "tiny.yaml").write_text(CONFIG)
+    return folder / "tiny.yaml"
 
 
-def test_transformers_opens_what_was_trained(config, tmp_path):
-    pretrain(config, (), tmp_path / "model", resume=False)
-    source, tokenizer = open_model(tmp_path / "model"), load_tokenizer(tmp_path / "model")
+@pytest.fixture(scope="module")
+def trained(config):
+    pretrain(config, (), config.parent / "model", resume=False)
+    return config.parent / "model"
+
+
+def test_transformers_opens_what_was_trained(config, trained):
+    source, tokenizer = open_model(trained), load_tokenizer(trained)
     assert source.cfg.vocab_size == len(tokenizer) <= 400
     message = [{"role": "user", "content": "Where?"}]
     turn = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
     assert turn == "<|user|>Where?<|endoftext|><|assistant|>"
-    loss = json.loads((tmp_path / "model" / "pretrain.json").read_text())["results"]["validation_loss"]
+    loss = json.loads((trained / "pretrain.json").read_text())["results"]["validation_loss"]
     assert 0 < loss < np.log(len(tokenizer)), "no better than knowing nothing"
     with pytest.raises(InputError, match="not empty"):
-        pretrain(config, (), tmp_path / "model", resume=False)
+        pretrain(config, (), trained, resume=False)
 
 
-def test_torch_computes_the_same_loss(config, tmp_path):
+def test_torch_computes_the_same_loss(config, trained, tmp_path):
     torch = pytest.importorskip("torch")
     from transformers import AutoModelForCausalLM
 
     from jaxtrunc.data import text_batches
 
-    pretrain(config, (), tmp_path / "model", resume=False)
     settings = TextSettings((TextSource("text.jsonl"),), validation_share=0.1)
-    gather(settings, tmp_path, tmp_path / "train.jsonl", tmp_path / "held.jsonl")
-    stream = text_batches([tmp_path / "held.jsonl"], load_tokenizer(tmp_path / "model"), 32, 4, 0)
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()
+    gather(settings, config.parent, tmp_path / "train.jsonl", tmp_path / "held.jsonl")
+    stream = text_batches([tmp_path / "held.jsonl"], load_tokenizer(trained), 32, 8, 0)
+    model = AutoModelForCausalLM.from_pretrained(trained).eval()
     losses = []
     for _ in range(stream.batches_per_epoch):
         batch = next(stream)
@@ -60,12 +66,11 @@ def test_torch_computes_the_same_loss(config, tmp_path):
             logits = model(torch.from_numpy(batch.tokens).long()).logits
         targets = torch.from_numpy(batch.targets).long()
         losses.append(float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())))
-    ours = json.loads((tmp_path / "model" / "pretrain.json").read_text())["results"]["validation_loss"]
+    ours = json.loads((trained / "pretrain.json").read_text())["results"]["validation_loss"]
     assert np.mean(losses) == pytest.approx(ours, abs=1e-4)
 
 
-def test_an_interrupted_training_goes_on_to_the_same_weights(config, tmp_path, monkeypatch):
-    pretrain(config, (), tmp_path / "whole", resume=False)
+def test_an_interrupted_training_goes_on_to_the_same_weights(config, trained, tmp_path, monkeypatch):
     monkeypatch.setattr("jaxtrunc.recipes.pretrain.train_on", interrupted_after(6))
     with pytest.raises(Interrupted):
         pretrain(config, (), tmp_path / "halves", resume=False)
@@ -76,8 +81,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(config, tmp_path, m
     with pytest.raises(InputError, match="another model"):
         pretrain(config, ("model.hidden_size=32",), tmp_path / "halves", resume=True)
     pretrain(config, (), tmp_path / "halves", resume=True)
-    whole, halves = (content_hash(open_checkpoint(tmp_path / name)) for name in ("whole", "halves"))
-    assert whole == halves
+    assert content_hash(open_checkpoint(tmp_path / "halves")) == content_hash(open_checkpoint(trained))
 
 
 def interrupted_after(steps):
