@@ -112,7 +112,7 @@ def test_lying_headers(tmp_path, header, data, words):
 
 
 @pytest.mark.parametrize(
-    "name", ["../outside.safetensors", "/tmp/outside.safetensors", "sub/x.safetensors", "..", "a\\b.safetensors", "x.bin", ""]
+    "name", ["../outside.safetensors", "/etc/outside.safetensors", "sub/x.safetensors", "..", "a\\b.safetensors", "x.bin", ""]
 )
 def test_shard_names_with_a_path(tmp_path, name):
     save_file(TENSORS, tmp_path.parent / "outside.safetensors")

@@ -80,3 +80,22 @@ def test_weights_are_arguments(model):
     first = compiled(params)
     second = compiled(jax.tree.map(lambda leaf: leaf * 1.5, params))
     assert count == 1 and np.abs(first - second).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("execution", "operand", "precision"),
+    [(Execution(), "float32", jax.lax.Precision.HIGHEST), (Execution("bfloat16"), "bfloat16", None)],
+)
+def test_precision_of_every_product(model, execution, operand, precision):
+    """CPU ignores the precision asked for, accelerators do not: so it is read from the program."""
+    params, cfg = model
+
+    def logits(params):
+        return head_logits(params, cfg, hidden_states(params, cfg, tokens(1, 8), jnp.array([8]), execution), None, execution)
+
+    products = [line for line in jax.make_jaxpr(logits)(params).jaxpr.eqns if line.primitive.name == "dot_general"]
+    assert len(products) == cfg.num_layers * 9 + 1  # seven matrices and two attention products a layer, and the head
+    for line in products:
+        asked = line.params["precision"]
+        assert asked in (precision, (precision, precision)), asked
+        assert {str(x.aval.dtype) for x in line.invars} == {operand} and str(line.outvars[0].aval.dtype) == "float32"

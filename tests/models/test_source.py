@@ -53,17 +53,19 @@ def test_every_leaf_has_a_class(directory):
 def test_sharded_loading_equals_loading(directory, dtype):
     source = open_model(directory)
     whole = load_params(source, dtype)
-    mesh = jax.make_mesh((2, 2), ("fsdp", "tensor"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+    types = (jax.sharding.AxisType.Auto,) * 2
+    mesh = jax.make_mesh((3, 2), ("layer", "tensor"), axis_types=types, devices=jax.devices()[:6])
 
     def place(leaf):
-        axes = {3: (None, "fsdp", "tensor"), 2: (None, "tensor"), 1: ()}[leaf.ndim]
+        first = "layer" if leaf.shape[0] == source.cfg.num_layers else None
+        axes = {3: (first, None, "tensor"), 2: (first, "tensor"), 1: ()}[leaf.ndim]
         return jax.NamedSharding(mesh, jax.P(*axes))
 
     shardings = jax.tree.map(place, whole)
     parts = load_params(source, dtype, shardings)
     jax.tree.map(np.testing.assert_array_equal, parts, whole)
     kernel = parts["layers"]["mlp"]["up_proj"]["kernel"]
-    assert kernel.dtype == dtype and kernel.addressable_shards[0].data.shape == (3, 4, 6)
+    assert kernel.dtype == dtype and kernel.addressable_shards[0].data.shape == (1, 8, 6)
 
 
 def test_all_tensor_faults_stand_in_one_message(directory):

@@ -1,7 +1,9 @@
 """Model directories written here: transformers opens them, and a failed write leaves nothing behind."""
 
 import json
+import os
 
+import jax
 import numpy as np
 import pytest
 
@@ -47,8 +49,6 @@ def test_shards_hold_what_one_file_holds(directory, tmp_path, limit):
     source = open_model(directory)
     params = rewrite(source, tmp_path / "out", max_shard_bytes=limit)
     again = open_model(tmp_path / "out")
-    import jax
-
     jax.tree.map(np.testing.assert_array_equal, load_params(again), params)
     for file in (tmp_path / "out").glob("model-*.safetensors"):
         assert file.stat().st_size - 8 - int.from_bytes(file.read_bytes()[:8], "little") <= max(limit, 20 * 8 * 4)
@@ -59,7 +59,11 @@ def test_what_goes_along(directory, tmp_path):
         (directory / name).write_text(f"{{}} {name}")
     for name in ("pytorch_model.bin", "notes.txt", "modeling.py"):
         (directory / name).write_text("not ours")
-    rewrite(open_model(directory), tmp_path / "out", readme="# A card\n")
+    before = os.umask(0o077)  # as on machines where new files are private
+    try:
+        rewrite(open_model(directory), tmp_path / "out", readme="# A card\n")
+    finally:
+        os.umask(before)
     assert (tmp_path / "out" / "README.md").read_text() == "# A card\n"
     assert (tmp_path / "out" / "chat_template.jinja").read_text() == "{} chat_template.jinja"
     names = {path.name for path in (tmp_path / "out").iterdir()}

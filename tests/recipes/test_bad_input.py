@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import rewrite
+from little import rewrite
 from safetensors.numpy import load_file
 
 

@@ -116,7 +116,7 @@ def test_files_are_strict_json(study):
 
 def test_residual_base_keeps_the_base_outside(pair, jaxtrunc, tmp_path):
     import numpy as np
-    from conftest import rewrite
+    from little import rewrite
     from safetensors.numpy import load_file
 
     shutil.copytree(pair.ft, tmp_path / "ft")
