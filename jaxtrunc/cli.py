@@ -63,6 +63,12 @@ def parse(arguments: list[str]) -> Verb:
         raise InputError(_one_sentence(said.getvalue())) from None
 
 
+# The decomposition brings a thread per core; threads of BLAS underneath would fight them. Read when NumPy is loaded.
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false", "TF_CPP_MIN_LOG_LEVEL": "3",
+         "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}
+
+
 class _Terminated(BaseException):
     """SIGTERM, made an exception so that staged files are left in order."""
 
@@ -74,13 +80,13 @@ def _settle(verb: Verb) -> None:
         raise _Terminated
 
     signal.signal(signal.SIGTERM, terminate)
+    for name in BLAS_THREADS:
+        os.environ.setdefault(name, "1")
     set_quiet(verb.quiet)
     if verb.verbose:
         logging.basicConfig(level=logging.INFO, stream=sys.stderr)
         return
-    for name, value in (("TRANSFORMERS_VERBOSITY", "error"), ("TOKENIZERS_PARALLELISM", "false"),
-                        ("TF_CPP_MIN_LOG_LEVEL", "3"), ("HF_HUB_DISABLE_PROGRESS_BARS", "1"),
-                        ("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")):
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("absl").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")

@@ -76,18 +76,6 @@ class Reconstructor:
         return self._write({name: Cut(_checked(svd, gains(svd)))
                             for name, svd in self._decomposition.matrices.items()}, None)
 
-    def matrix(self, name: str, level: Level) -> np.ndarray:
-        """W(k) of one matrix `(m, n)`, the same bits as in `weights`; for exports that go tensor by tensor.
-
-        Holds on to nothing but what `weights` made already.
-        """
-        cuts, reason = cuts_of(level, self._decomposition)
-        if reason is not None:
-            raise InputError(reason)
-        out = np.empty(self._decomposition.matrices[name].shape, np.float32)
-        Rebuilder(self._decomposition.matrices[name], self._base, self._ft).write(cuts[name], out)
-        return out
-
     def factors(self, level: Level) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Name → `(A (k, in), B (out, k))` float32 with (B A)ᵀ = c·ΔW(g), ordered by singular value.
 
@@ -99,11 +87,6 @@ class Reconstructor:
             raise InputError(reason)
         pairs = {name: self._rebuilders[name].factors(cut) for name, cut in cuts.items() if cut.end != "base"}
         return {name: (left, np.ascontiguousarray(right.T)) for name, (left, right) in pairs.items() if len(left)}
-
-    def endpoint(self, level: Level) -> str | None:
-        """"base" or "ft" where every matrix of the level is that checkpoint's, so that its scores can be reused."""
-        ends = {cut.end for cut in cuts_of(level, self._decomposition)[0].values()}
-        return ends.pop() if len(ends) == 1 else None
 
     def _write(self, cuts: dict[str, Cut], factor: float | None) -> Weights:
         if not self._leaves:

@@ -150,17 +150,6 @@ def release(leaf: Any, ref: MatrixRef) -> None:
         leaf.release(ref.index)
 
 
-def whole_leaf(leaf: Any) -> np.ndarray:
-    """A fresh float32 array of a whole leaf, lazy or not, in C order."""
-    if hasattr(leaf, "__array__"):
-        return np.array(leaf, np.float32, order="C")
-    out = np.empty(leaf.shape, np.float32)
-    stacked = len(leaf) > 1 or leaf[0].ndim < len(leaf.shape)
-    for index in range(len(leaf)):
-        out[index if stacked else ...] = leaf[index]
-    return out
-
-
 def content_hash(matrix: np.ndarray) -> str:
     """SHA-256 of shape, dtype and bytes of a matrix as stored."""
     digest = hashlib.sha256(f"{matrix.shape} {matrix.dtype}".encode())

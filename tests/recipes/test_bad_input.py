@@ -187,7 +187,8 @@ def test_a_changed_checkpoint_is_noticed(pair, jaxtrunc, refused, tmp_path):
     run = tmp_path / "run"
     assert jaxtrunc("decompose", "--base-model", pair.base, "--model", tmp_path / "ft", "--out-path", run)[0] == 0
     rewrite(tmp_path / "ft", lambda name, array: array * np.float32(1.5) if "layers.1.mlp.up_proj" in name else array)
-    refused("export", run, "--rank", 2, "--format", "hf", "--out-path", tmp_path / "m", words=("layers.1.mlp.up_proj", "decompose again"))
+    export = ("export", run, "--rank", 2, "--format", "hf", "--out-path", tmp_path / "m")
+    refused(*export, words=("layers.1.mlp.up_proj", "decompose again"))
 
 
 def test_a_changed_decomposition_is_noticed(pair, study, refused, tmp_path):

@@ -53,20 +53,6 @@ def test_the_leaves_of_a_level_are_reused_by_the_next():
     assert made.rebuild.weights(Level("bottom_k", k=3)).leaves[made.name] is first
 
 
-@pytest.mark.parametrize("shape", [(90, 60), (60, 90)])
-def test_one_matrix_alone_has_the_bits_of_the_whole(shape):
-    made = OnZero(gaussian(*shape))
-    for level in (Level("top_k", k=11), Level("drop_top_k", k=40), Level("random_k", k=9, seed=2), Level("top_k", k=0)):
-        np.testing.assert_array_equal(made.rebuild.matrix(made.name, level), made.rebuild.weights(level).leaves[made.name])
-
-
-def test_where_scores_can_be_taken_from_an_endpoint():
-    made = OnZero(gaussian(64, 48))
-    ends = {Level("top_k", k=0): "base", Level("top_k", k=48): "ft", Level("top_k", k=47): None, Level("drop_top_k", k=0): "ft",
-            Level("random_k", k=48, seed=0): "ft", Level("interpolate", param=0.5): None}
-    assert {level: made.rebuild.endpoint(level) for level in ends} == ends
-
-
 def test_the_mp_edge_cut_keeps_a_spike_just_above_its_slack_and_drops_one_just_below():
     noise = gaussian(200, 100, 3).astype(np.float64)
     edge = mp_edge(OnZero(noise.astype(np.float32)).svd)
