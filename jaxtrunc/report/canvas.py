@@ -95,7 +95,8 @@ def line_of(variant: Variant) -> dict[str, Any]:
 def legend_below(figure: Any, axes: Any) -> None:
     """The legend under the plot, where it covers nothing."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9, handlelength=2.4, columnspacing=1.2)
+    columns = 2 if any(len(label) > 14 for label in labels) else 3  # three long labels would not fit
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9, handlelength=2.4, columnspacing=1.2)
 
 
 def rank_axis(axes: Any, ks: Sequence[float]) -> None:

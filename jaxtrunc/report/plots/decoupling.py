@@ -18,11 +18,13 @@ def draw(results: Results) -> list[Plot]:
         return []
     count = -(-len(panels) // 2)
     figure = canvas.new_figure(0.8 + 2.1 * count)
-    grid = figure.subplots(count, 2, sharey=True, squeeze=False).flat
+    grid = list(figure.subplots(count, 2, sharey=True, squeeze=False).flat)
     for axes, (variant, panel) in zip(grid, panels.items(), strict=False):
         _draw_panel(axes, variant, panel)
-    for axes in list(grid)[len(panels):]:
+    for axes in grid[len(panels):]:
         axes.remove()
+    low, high = grid[0].get_ylim()  # shared: base (0) and FT (1) are always in sight, outliers are cut off
+    grid[0].set_ylim(max(min(low, -0.1), CLIP[0]), min(max(high, 1.1), CLIP[1]))
     canvas.legend_below(figure, next(iter(figure.axes)))
     rows = [(v.label, v.axis, p.x, name, p.estimate.value, p.estimate.low, p.estimate.high, p.seeds)
             for v, panel in panels.items() for name, points in panel.items() for p in points]
@@ -42,8 +44,6 @@ def _draw_panel(axes, variant: Variant, panel: Panel) -> None:
     if variant.axis in ("k", "K"):
         canvas.rank_axis(axes, sorted({p.x for points in panel.values() for p in points})[::2])
     axes.set_title(wording.variant_name(variant), fontsize=9.5, loc="left")
-    low, high = axes.get_ylim()
-    axes.set_ylim(max(low, CLIP[0]), min(high, CLIP[1]))
 
 
 def _caption(results: Results) -> str:
