@@ -12,6 +12,7 @@ from typing import Any
 from jaxtrunc.core import jsonio
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.files import publish, staging_name
+from jaxtrunc.core.progress import say
 
 SCHEMA_VERSION = 1
 LOCK = ".lock"
@@ -32,17 +33,27 @@ class RunDir:
         file = self / "manifest.json"
         return jsonio.read_json(file) if file.exists() else {"schema_version": SCHEMA_VERSION, "verbs": {}, "files": {}}
 
-    def begin(self, verb: str, artefact: str, facts: dict[str, Any], *, resume: bool) -> None:
+    def begin(self, verb: str, artefact: str, facts: dict[str, Any], *, resume: bool, fixed: tuple[str, ...] = ()) -> None:
         """Refuse what must not be overwritten, then note in the manifest that `verb` runs with these facts.
 
+        Args:
+          fixed: names of facts that a resumed run must share with the one it continues.
+
         Raises:
-          InputError: the directory holds `artefact` already (without `resume`), or is not a run directory.
+          InputError: the directory holds `artefact` already (without `resume`), is not a run directory, or was begun with
+            another value of a fixed fact.
         """
         self.check_free(artefact, resume=resume)
+        before = self.manifest["verbs"].get(verb, {}) if resume else {}
+        for name in fixed:
+            if name in before and before[name] != jsonio.strict(facts[name]):
+                raise InputError(f"{self.path}: {verb} was begun with another {name} ({jsonio.dumps(before[name])}); resume with "
+                                 "the same, or choose another --out-path")
         self.path.mkdir(parents=True, exist_ok=True)
         manifest = self.manifest
         manifest["verbs"][verb] = facts
         jsonio.write_json(self / "manifest.json", manifest)
+        say(f"{verb}: writing to {self.path}")
 
     def check_free(self, artefact: str, *, resume: bool) -> None:
         """Raise `InputError` if writing `artefact` here would overwrite something."""

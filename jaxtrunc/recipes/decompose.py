@@ -30,7 +30,7 @@ def decompose(base_model: str, model: str, out_path: Path, settings: DecomposeSe
     run.check_free(ARTEFACT, resume=resume)
     with run.lock():
         facts = remember_pair(run, pair) | dataclasses.asdict(settings) | {"environment": environment.describe()}
-        run.begin("decompose", ARTEFACT, facts, resume=resume)
+        run.begin("decompose", ARTEFACT, facts, resume=resume, fixed=("base_model", "model", "include", "exclude"))
         if (run / ARTEFACT).exists():
             say(f"decomposition: {run / ARTEFACT} is there already")
             return

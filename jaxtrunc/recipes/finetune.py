@@ -39,7 +39,7 @@ def finetune_on(side: Side, bench: Bench, out_path: Path, config: FinetuneConfig
     with run.lock():
         facts = {"base_model": side.ref, "task": bench.task.resolved(), "prompts": bench.prompter.describe(),
                  "rows": len(bench.data.examples[TRAIN]), "environment": environment.describe(), "warnings": bench.data.warnings}
-        run.begin("finetune", ARTEFACT, facts | dataclasses.asdict(config), resume=resume)
+        run.begin("finetune", ARTEFACT, facts | dataclasses.asdict(config), resume=resume, fixed=("base_model", "task", "train"))
         if (run / ARTEFACT).exists():
             say(f"model: {run / ARTEFACT} is there already")
             return

@@ -34,7 +34,7 @@ class Study:
 
 
 def build_results(study: Study, records: Sequence[Record], warnings: Sequence[str]) -> dict[str, Any]:
-    """The object of results.json (docs/contract: schema_version 1)."""
+    """The object of results.json, schema_version 1."""
     split = study.settings.split
     shown = [record for record in records if record["split"] == split]
     selection, verdict = _conclusions(study, records)

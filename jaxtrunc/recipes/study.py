@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 
 from jaxtrunc.config import FinetuneConfig, RunConfig, read_config
-from jaxtrunc.core.progress import say
 from jaxtrunc.core.rundir import RunDir
 from jaxtrunc.recipes.bench import TRAIN, open_bench
 from jaxtrunc.recipes.decompose import decompose
@@ -35,7 +34,6 @@ def run_config(config: RunConfig, directory: Path, out: Path, *, resume: bool) -
     bench = open_bench(task, directory, side.source.directory, splits, config.sweep.limit)
     run = RunDir(out)
     run.check_free(ARTEFACT, resume=resume)
-    say(f"run: {out}")
     model = located(config.model, directory) if config.model else str(out / "model")
     if config.model is None:
         finetune_on(side, bench, out, FinetuneConfig(config.train, config.mesh), resume=resume)

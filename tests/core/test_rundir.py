@@ -1,0 +1,86 @@
+"""What may be written into a run directory, and what is noticed of it."""
+
+import json
+
+import pytest
+
+from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.rundir import RunDir, open_run, relative_to_run, sha256
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunDir(tmp_path / "run")
+    run.begin("decompose", "decomposition", {"base_model": "a"}, resume=False)
+    return run
+
+
+def test_a_verb_refuses_its_own_artefact_only(run):
+    with run.stage("decomposition") as staged:
+        (staged / "s.bin").write_bytes(b"1234")
+    with pytest.raises(InputError, match="already holds decomposition.*--resume"):
+        run.check_free("decomposition", resume=False)
+    run.check_free("decomposition", resume=True)
+    run.check_free("records.jsonl", resume=False)
+
+
+def test_a_strangers_directory_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    for resume in (False, True):
+        with pytest.raises(InputError, match="no manifest.json"):
+            RunDir(tmp_path).check_free("model", resume=resume)
+    with pytest.raises(InputError, match="is a file"):
+        RunDir(tmp_path / "thesis.tex").check_free("model", resume=False)
+
+
+def test_a_failed_stage_leaves_nothing_that_looks_finished(run):
+    with pytest.raises(RuntimeError), run.stage("decomposition") as staged:
+        (staged / "half").write_text("x")
+        raise RuntimeError
+    assert not (run / "decomposition").exists() and run.manifest["files"] == {}
+
+
+def test_a_resumed_stage_finds_what_was_there(run):
+    with pytest.raises(RuntimeError), run.stage("decomposition", resume=True) as staged:
+        (staged / "half").write_text("x")
+        raise RuntimeError
+    with run.stage("decomposition", resume=True) as staged:
+        assert (staged / "half").exists()
+
+
+def test_checksums_notice_a_change(run):
+    with run.stage("decomposition") as staged:
+        (staged / "s.bin").write_bytes(b"1234")
+    run.verify("decomposition")
+    assert run.manifest["files"] == {"decomposition/s.bin": sha256(run / "decomposition" / "s.bin")}
+    (run / "decomposition" / "s.bin").write_bytes(b"1235")
+    with pytest.raises(InputError, match=r"s\.bin: missing or changed"):
+        run.verify("decomposition")
+
+
+def test_a_resume_with_another_base_is_refused(run):
+    run.begin("decompose", "decomposition", {"base_model": "a"}, resume=True, fixed=("base_model",))
+    with pytest.raises(InputError, match="another base_model"):
+        run.begin("decompose", "decomposition", {"base_model": "b"}, resume=True, fixed=("base_model",))
+    assert run.manifest["verbs"]["decompose"]["base_model"] == "a"
+
+
+def test_one_process_at_a_time(run):
+    with run.lock(), pytest.raises(InputError, match="another jaxtrunc process"), run.lock():
+        pass
+
+
+def test_paths_inside_are_relative(run, tmp_path):
+    assert relative_to_run(run.path, run / "model") == "model"
+    assert relative_to_run(run.path, tmp_path / "elsewhere") == str(tmp_path / "elsewhere")
+
+
+def test_open_run_says_what_is_missing(run, tmp_path):
+    with pytest.raises(InputError, match="not a run directory"):
+        open_run(tmp_path / "none", "decomposition", "decompose")
+    with pytest.raises(InputError, match="holds no decomposition; run `jaxtrunc decompose`"):
+        open_run(run.path, "decomposition", "decompose")
+
+
+def test_the_manifest_is_json_with_a_version(run):
+    assert json.loads((run / "manifest.json").read_text())["schema_version"] == 1
