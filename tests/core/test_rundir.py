@@ -18,7 +18,7 @@ def run(tmp_path):
 def test_a_verb_refuses_its_own_artefact_only(run):
     with run.stage("decomposition") as staged:
         (staged / "s.bin").write_bytes(b"1234")
-    with pytest.raises(InputError, match="already holds decomposition.*--resume"):
+    with pytest.raises(InputError, match=r"already holds decomposition.*--resume"):
         run.check_free("decomposition", resume=False)
     run.check_free("decomposition", resume=True)
     run.check_free("records.jsonl", resume=False)
@@ -27,7 +27,7 @@ def test_a_verb_refuses_its_own_artefact_only(run):
 def test_a_strangers_directory_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     for resume in (False, True):
-        with pytest.raises(InputError, match="no manifest.json"):
+        with pytest.raises(InputError, match=r"no manifest\.json"):
             RunDir(tmp_path).check_free("model", resume=resume)
     with pytest.raises(InputError, match="is a file"):
         RunDir(tmp_path / "thesis.tex").check_free("model", resume=False)
