@@ -24,7 +24,7 @@ def wilson(p: Float[np.ndarray, "*s"] | float, n: Float[np.ndarray, "*s"] | floa
     p = np.asarray(p, float)
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return centre - half, centre + half
+    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)  # rounding may step over the ends
 
 
 def linear_interval(
