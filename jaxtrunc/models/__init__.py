@@ -4,7 +4,7 @@ from jaxtrunc.models.config import DecoderConfig, Execution, RopeConfig
 from jaxtrunc.models.forward import abstract_params, head_logits, hidden_states, init_params
 from jaxtrunc.models.hub import load_tokenizer, resolve_ref
 from jaxtrunc.models.keys import KeyRule
-from jaxtrunc.models.load import load_leaf, load_params
+from jaxtrunc.models.load import load_params
 from jaxtrunc.models.read_config import read_config
 from jaxtrunc.models.source import LazyLeaf, ModelSource, open_model
 from jaxtrunc.models.table import hf_names, key_table, leaf_class
@@ -25,7 +25,6 @@ __all__ = [
     "init_params",
     "key_table",
     "leaf_class",
-    "load_leaf",
     "load_params",
     "load_tokenizer",
     "open_model",

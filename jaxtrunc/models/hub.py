@@ -14,15 +14,18 @@ FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.mode
 _HUB_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^@\s]+))?")
 
 
-def resolve_ref(ref: str) -> Path:
+def resolve_ref(ref: str, holds: str = CONFIG) -> Path:
     """The local directory of a model: `ref` itself if it is one, else `org/name[@revision]` from the Hub or its cache.
+
+    Args:
+      holds: the file that tells such a directory; an adapter has adapter_config.json.
 
     Only safetensors, configs and tokenizer files are fetched; `HF_HOME`, `HF_TOKEN` and `HF_HUB_OFFLINE` apply.
     """
     local = Path(ref).expanduser()
     if local.is_dir():
-        if not (local / CONFIG).is_file():
-            raise InputError(f"{ref}: the directory holds no {CONFIG}; expected a Hugging Face model directory")
+        if not (local / holds).is_file():
+            raise InputError(f"{ref}: the directory holds no {holds}; expected a Hugging Face directory that does")
         return local
     named = _HUB_NAME.fullmatch(ref)
     if local.exists() or named is None or ref.startswith((".", "/", "~")):

@@ -7,23 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxtrunc.core.trees import Params, flatten, unflatten
-from jaxtrunc.models.source import LazyLeaf, ModelSource
+from jaxtrunc.core.trees import Params, unflatten
+from jaxtrunc.models.source import LazyLeaf
 
 
-def load_params(source: ModelSource, dtype: Any = jnp.float32, shardings: Mapping[str, Any] | None = None) -> Params:
-    """The parameter tree of a model directory.
+def load_params(leaves: Mapping[str, Any], dtype: Any = jnp.float32, shardings: Mapping[str, Any] | None = None) -> Params:
+    """The parameter tree of leaves on disk.
 
     Args:
-        source: from `open_model`.
+        leaves: `{path: LazyLeaf}`, or leaves with an adapter added.
         dtype: of the arrays that come back, whatever the files hold.
-        shardings: tree of `jax.sharding.Sharding` like the parameters; each device then gets its own part alone. None
-            puts everything on the default device.
+        shardings: `{path: jax.sharding.Sharding}`; each device then gets its own part alone. None puts everything on the
+            default device.
     """
-    placed = flatten(shardings) if shardings is not None else {}
     single = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    leaves = source.leaves()
-    return unflatten({path: load_leaf(leaf, dtype, placed.get(path, single)) for path, leaf in leaves.items()})
+    return unflatten({path: load_leaf(leaf, dtype, (shardings or {}).get(path, single)) for path, leaf in leaves.items()})
 
 
 def load_leaf(leaf: LazyLeaf, dtype: Any, sharding: jax.sharding.Sharding) -> jax.Array:

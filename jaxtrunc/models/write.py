@@ -1,9 +1,7 @@
 """Writing a Hugging Face model directory tensor by tensor, staged beside its place and renamed when it is whole."""
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import ml_dtypes
 import numpy as np
 
 from jaxtrunc.core.errors import InputError, RunFailed
+from jaxtrunc.core.files import new_directory
 from jaxtrunc.core.jsonio import read_json, write_json, write_text
 from jaxtrunc.core.safetensors import INDEX, WEIGHTS
 from jaxtrunc.core.trees import Params, flatten
@@ -64,18 +63,10 @@ def write_model(
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype: expected one of {', '.join(DTYPES)}, found '{dtype}'")
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise InputError(f"{directory}: already exists and is not an empty directory; choose another place")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".staged", dir=directory.parent))
-    try:
+    with new_directory(directory) as staged:
         _write_weights(staged, tensors, cfg, dtype, max_shard_bytes)
         _write_companions(staged, source, dtype, readme)
         _make_readable(staged)
-        os.replace(staged, directory)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
 
 
 def _write_weights(staged: Path, tensors: Iterable[tuple[str, np.ndarray]], cfg: DecoderConfig, dtype: str, limit: int):

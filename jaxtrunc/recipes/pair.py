@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxtrunc.adapters.load import leaves_with_adapter
+from jaxtrunc.adapters.peft_format import CONFIG_FILE
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.rundir import RunDir, relative_to_run
 from jaxtrunc.models import DecoderConfig, ModelSource, hf_names, open_model, resolve_ref
@@ -43,7 +44,7 @@ def open_side(ref: str) -> Side:
     if "+" in ref and not Path(ref).is_dir():
         base, adapter = ref.rsplit("+", 1)
         source = open_model(resolve_ref(base))
-        return Side(ref, source, leaves_with_adapter(source, resolve_ref(adapter)))
+        return Side(ref, source, leaves_with_adapter(source, resolve_ref(adapter, CONFIG_FILE)))
     source = open_model(resolve_ref(ref))
     return Side(ref, source, source.leaves())
 

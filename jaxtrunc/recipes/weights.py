@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh, SingleDeviceSharding
 
 from jaxtrunc.config import MeshSettings
 from jaxtrunc.core.mesh import compute_mesh, param_shardings
-from jaxtrunc.core.trees import Params, unflatten
-from jaxtrunc.models import load_leaf
+from jaxtrunc.core.trees import Params
+from jaxtrunc.models import load_params
 
 
 def open_mesh(settings: MeshSettings) -> Mesh | None:
@@ -28,5 +27,4 @@ def shardings(leaves: Mapping[str, Any], mesh: Mesh | None) -> dict[str, jax.sha
 
 def load(leaves: Mapping[str, Any], mesh: Mesh | None) -> Params:
     """Float32 parameters; every device reads only its own part."""
-    places = shardings(leaves, mesh)
-    return unflatten({path: load_leaf(leaf, jnp.float32, places[path]) for path, leaf in leaves.items()})
+    return load_params(leaves, shardings=shardings(leaves, mesh))

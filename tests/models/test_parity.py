@@ -20,7 +20,7 @@ FORWARD = jax.jit(hidden_states, static_argnums=(1, 4))
 
 def ours(folder, ids, lengths, execution=REFERENCE, dtype=jnp.float32, **where):
     source = open_model(folder)
-    params = load_params(source, dtype)
+    params = load_params(source.leaves(), dtype)
     hidden = FORWARD(params, source.cfg, ids, jnp.asarray(lengths), execution, **where)
     return np.asarray(head_logits(params, source.cfg, hidden))
 

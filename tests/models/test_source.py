@@ -29,7 +29,7 @@ def put(directory, tensors):
 def test_leaves_are_the_transposed_tensors(directory):
     tensors, source = load_file(directory / "model.safetensors"), open_model(directory)
     names = hf_names(source.cfg)
-    for path, leaf in flatten(load_params(source)).items():
+    for path, leaf in flatten(load_params(source.leaves())).items():
         lazy = source.leaves()[path]
         assert lazy.shape == leaf.shape and len(lazy) == len(names[path])
         for layer, name in enumerate(names[path]):
@@ -52,7 +52,7 @@ def test_every_leaf_has_a_class(directory):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_sharded_loading_equals_loading(directory, dtype):
     source = open_model(directory)
-    whole = load_params(source, dtype)
+    whole = load_params(source.leaves(), dtype)
     types = (jax.sharding.AxisType.Auto,) * 2
     mesh = jax.make_mesh((3, 2), ("layer", "tensor"), axis_types=types, devices=jax.devices()[:6])
 
@@ -62,7 +62,7 @@ def test_sharded_loading_equals_loading(directory, dtype):
         return jax.NamedSharding(mesh, jax.P(*axes))
 
     shardings = jax.tree.map(place, whole)
-    parts = load_params(source, dtype, shardings)
+    parts = load_params(source.leaves(), dtype, flatten(shardings))
     jax.tree.map(np.testing.assert_array_equal, parts, whole)
     kernel = parts["layers"]["mlp"]["up_proj"]["kernel"]
     assert kernel.dtype == dtype and kernel.addressable_shards[0].data.shape == (1, 8, 6)
@@ -95,7 +95,7 @@ def test_another_number_of_layers(directory, layers):
 def test_tied_config_with_an_equal_head_is_accepted(directory):
     tensors = edit(directory, tie_word_embeddings=True)
     put(directory, tensors | {"lm_head.weight": tensors["model.embed_tokens.weight"].copy()})
-    assert "lm_head" not in load_params(open_model(directory))
+    assert "lm_head" not in load_params(open_model(directory).leaves())
 
 
 def test_tied_config_with_another_head_is_refused(directory):
@@ -115,7 +115,7 @@ def test_untied_config_without_a_head_is_refused(directory):
 def test_old_rotary_buffers_are_passed_over(directory):
     tensors = edit(directory)
     put(directory, tensors | {"model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(2, np.float32)})
-    assert "layers" in load_params(open_model(directory))
+    assert "layers" in load_params(open_model(directory).leaves())
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -127,7 +127,7 @@ def test_not_finite(directory, bad, name):
     put(directory, tensors)
     source = open_model(directory)
     with pytest.raises(InputError, match=rf"model.safetensors: tensor '{name}' holds 1 NaN or infinite values"):
-        load_params(source)
+        load_params(source.leaves())
 
 
 def test_only_pickles(directory):

@@ -15,7 +15,7 @@ CONTINUATION = (", there was a little girl named Lily. She loved to play outside
 def stories(shared_data):
     folder = resolve_ref(str(shared_data / "models" / "stories260k"))
     source = open_model(folder)
-    return source.cfg, load_params(source), load_tokenizer(folder)
+    return source.cfg, load_params(source.leaves()), load_tokenizer(folder)
 
 
 def test_greedy_continuation(stories, shared_data):

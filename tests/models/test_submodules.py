@@ -67,7 +67,7 @@ PARTS = {
 def test_part_of_a_layer(saved, part):
     model, folder = saved
     source = open_model(folder)
-    layer = jax.tree.map(lambda leaf: leaf[1], decoder(load_params(source), source.cfg).layers)
+    layer = jax.tree.map(lambda leaf: leaf[1], decoder(load_params(source.leaves()), source.cfg).layers)
     x = np.random.default_rng(0).normal(size=(1, LENGTH, source.cfg.hidden_size)).astype(np.float32)
     with torch.no_grad():
         theirs, found = PARTS[part](model, layer, x, source.cfg)
@@ -90,4 +90,4 @@ def test_embedding(saved):
     ids = tokens(2, 9)
     with torch.no_grad():
         theirs = model.model.embed_tokens(torch.from_numpy(ids.astype(np.int64))).numpy()
-    np.testing.assert_array_equal(decoder(load_params(source), source.cfg).embed(ids), theirs)
+    np.testing.assert_array_equal(decoder(load_params(source.leaves()), source.cfg).embed(ids), theirs)

@@ -12,7 +12,7 @@ from jaxtrunc.models import load_params, open_model, to_hf, write_model
 
 
 def rewrite(source, out, dtype="float32", tensors=None, **options):
-    params = load_params(source)
+    params = load_params(source.leaves())
     tensors = to_hf(source.cfg, params) if tensors is None else tensors
     write_model(out, tensors, source=source.directory, cfg=source.cfg, dtype=dtype, **options)
     return params
@@ -49,7 +49,7 @@ def test_shards_hold_what_one_file_holds(directory, tmp_path, limit):
     source = open_model(directory)
     params = rewrite(source, tmp_path / "out", max_shard_bytes=limit)
     again = open_model(tmp_path / "out")
-    jax.tree.map(np.testing.assert_array_equal, load_params(again), params)
+    jax.tree.map(np.testing.assert_array_equal, load_params(again.leaves()), params)
     for file in (tmp_path / "out").glob("model-*.safetensors"):
         assert file.stat().st_size - 8 - int.from_bytes(file.read_bytes()[:8], "little") <= max(limit, 20 * 8 * 4)
 
@@ -76,7 +76,7 @@ def test_what_goes_along(directory, tmp_path):
 
 def test_the_order_of_tensors_does_not_matter(directory, tmp_path):
     source = open_model(directory)
-    backwards = reversed(list(to_hf(source.cfg, load_params(source))))
+    backwards = reversed(list(to_hf(source.cfg, load_params(source.leaves()))))
     rewrite(source, tmp_path / "a", tensors=backwards)
     rewrite(source, tmp_path / "b")
     assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
@@ -109,7 +109,7 @@ def infinite(tensors):
 )  # fmt: skip
 def test_a_failed_write_leaves_nothing(directory, tmp_path, spoil, message):
     source = open_model(directory)
-    tensors = spoil(list(to_hf(source.cfg, load_params(source))))
+    tensors = spoil(list(to_hf(source.cfg, load_params(source.leaves()))))
     with pytest.raises(RunFailed, match=message):
         rewrite(source, tmp_path / "place" / "out", tensors=tensors)
     assert not list((tmp_path / "place").iterdir())
@@ -118,7 +118,7 @@ def test_a_failed_write_leaves_nothing(directory, tmp_path, spoil, message):
 def test_nothing_is_overwritten(directory, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "precious").write_text("x")
-    with pytest.raises(InputError, match="already exists and is not an empty directory"):
+    with pytest.raises(InputError, match="exists and is not empty; nothing is overwritten"):
         rewrite(open_model(directory), tmp_path / "out")
     with pytest.raises(InputError, match="dtype: expected one of float32, bfloat16, float16, found 'int8'"):
         rewrite(open_model(directory), tmp_path / "other", dtype="int8")
