@@ -99,16 +99,24 @@ def legend_below(figure: Any, axes: Any) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9, handlelength=2.4, columnspacing=1.2)
 
 
-def rank_axis(axes: Any, ks: Sequence[float]) -> None:
+def rank_axis(axes: Any, ks: Sequence[float], most: int = 9) -> None:
     """A logarithmic axis of k that has a place for 0; ticks at the levels that were run."""
     from matplotlib.ticker import NullLocator
 
     axes.set_xscale("symlog", base=2, linthresh=1, linscale=0.7)
-    ticks = sorted(set(ks))
-    step = -(-len(ticks) // 9)
-    shown = sorted({*ticks[::-1][::step], *ticks[:1]}) if ticks else []
+    shown = _apart(sorted(set(ks)), most)
     axes.set_xticks(shown, [f"{tick:g}" for tick in shown])
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _apart(ticks: list[float], most: int) -> list[float]:
+    """From the largest down, ticks far enough apart for their labels; about `most` of them."""
+    nearest = max(1.9, (ticks[-1] or 1) ** (1 / most)) if ticks else 0
+    shown: list[float] = []
+    for tick in reversed(ticks):
+        if not shown or tick * nearest <= shown[-1]:
+            shown.append(tick)
+    return shown[::-1]
 
 
 def reference_line(axes: Any, y: float, text: str) -> None:

@@ -108,10 +108,13 @@ def reduction(results: Results) -> str | None:
 
 
 def versus_controls(results: Results) -> list[str]:
-    """One sentence per control: its gap at matched accuracy against that of top_k at k*."""
-    advantage = (results.get("verdict") or {}).get("advantage") or {}
-    compared = ((name, study.estimate_of(entry)) for name, entry in advantage.items())
-    return [_versus(name, estimate) for name, estimate in compared if estimate]
+    """Controls by how their gap compares at matched accuracy with that of top_k at k*: one sentence per outcome."""
+    outcomes: dict[str, list[str]] = {}
+    for name, entry in ((results.get("verdict") or {}).get("advantage") or {}).items():
+        estimate = study.estimate_of(entry)
+        if estimate:
+            outcomes.setdefault(_versus(estimate), []).append(f"{name} {wording.rate(estimate, signed=True)}")
+    return [f"At matched accuracy, {outcome} (pp): {'; '.join(names)}." for outcome, names in outcomes.items()]
 
 
 def decoupling(results: Results) -> str | None:
@@ -141,10 +144,9 @@ def _above_one(entry: Entry) -> str:
     return "the interval does not lie above 1, so no reduction is shown"
 
 
-def _versus(control: str, advantage: Estimate) -> str:
-    value = f"{wording.rate(advantage, signed=True)} pp"
+def _versus(advantage: Estimate) -> str:
     if advantage.low is not None and advantage.low > 0:
-        return f"At matched accuracy {control} leaves a larger gap than top_k at k*: {value}."
+        return "controls that leave a larger gap than top_k at k*"
     if advantage.high is not None and advantage.high < 0:
-        return f"At matched accuracy {control} leaves a smaller gap than top_k at k*, so it does better: {value}."
-    return f"At matched accuracy no difference in gap between {control} and top_k at k* is shown: {value}."
+        return "controls that leave a smaller gap than top_k at k*, and so do better"
+    return "controls that are not shown to leave another gap than top_k at k*"

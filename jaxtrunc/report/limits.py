@@ -15,7 +15,7 @@ SEEDS_FOR_INTERVAL, SEEDS_FOR_VERDICT = 5, 10
 def not_shown(results: Results) -> list[str]:
     """One sentence per thing that a reader might take for shown, and that is not."""
     parts = (no_gap(results), no_selection(results), no_verdict(results), missing_controls(results),
-             not_norm_matched(results), unmatched(results), *not_specific(results), too_few_seeds(results),
+             not_norm_matched(results), unmatched(results), not_specific(results), too_few_seeds(results),
              boundary(results), scope())
     return [sentence for sentence in parts if sentence]
 
@@ -67,12 +67,13 @@ def unmatched(results: Results) -> str | None:
     return f"Not compared at matched accuracy (no setting of theirs brackets that of top_k): {', '.join(names)}."
 
 
-def not_specific(results: Results) -> list[str]:
+def not_specific(results: Results) -> str | None:
     """Controls whose decoupling is not shown to be below that of top_k."""
     entries = (results.get("verdict") or {}).get("specificity") or {}
     known = ((control, study.estimate_of(entry)) for control, entry in entries.items())
-    return [f"That top_k decouples more than {control}: the difference is {wording.plain(estimate)}."
-            for control, estimate in known if estimate and not (estimate.low is not None and estimate.low > 0)]
+    open_ones = [f"{control} ({wording.plain(estimate)})" for control, estimate in known
+                 if estimate and not (estimate.low is not None and estimate.low > 0)]
+    return f"That top_k decouples more than these (difference of decoupling): {'; '.join(open_ones)}." if open_ones else None
 
 
 def too_few_seeds(results: Results) -> str | None:

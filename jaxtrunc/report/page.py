@@ -6,22 +6,12 @@ from typing import Any
 
 from jaxtrunc.core import jsonio
 from jaxtrunc.core.files import publish, staging_name
-from jaxtrunc.report import study, table, wording
+from jaxtrunc.report import table, tables
 from jaxtrunc.report.canvas import Plot
 from jaxtrunc.report.findings import findings
 from jaxtrunc.report.groups import ENDS, group_tables
 from jaxtrunc.report.plots import draw
 from jaxtrunc.report.study import Results
-
-TITLES = {
-    "curves": "Accuracy and gap at every truncation",
-    "plane": "Gap against accuracy",
-    "decoupling": "Does accuracy outlive the gap?",
-    "spectra": "Spectra of the update",
-    "heat": "Where in the network the update lies",
-}
-FACTORS = {"reduction": "gap (mean over classes)", "reduction_pooled": "gap_pooled", "reduction_worst": "gap_worst",
-           "reduction_range": "gap_range"}
 
 
 def write_report(run: Path, results: Results) -> None:
@@ -39,16 +29,24 @@ def write_report(run: Path, results: Results) -> None:
 
 def render(results: Results, plots: dict[str, list[Plot]]) -> str:
     """The page as HTML text; every word of the results is escaped."""
-    config = results.get("config") or {}
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        **_facts(results), said=findings(results), warnings=results.get("warnings") or [], plots=plots,
+        endpoints=tables.endpoints(results), controls=tables.controls(results), modules=tables.modules(results),
+        groups=group_tables(results), ends=ENDS, selection=_selection(results),
+        columns=table.COLUMNS, rows=table.rows(results), key=table.KEY)
+
+
+def _facts(results: Results) -> dict[str, Any]:
+    """What the page says about the run itself."""
+    config, environment = results.get("config") or {}, results.get("environment") or {}
     task = config.get("task")
-    return _environment().get_template("report.html.j2").render(
-        said=findings(results), columns=table.COLUMNS, rows=table.rows(results), key=table.KEY,
-        name=config.get("name") or "study", base=config.get("base_model"), model=config.get("model"),
-        instruction=task.get("instruction") if isinstance(task, dict) else None,
-        sections=[(key, TITLES[key], group) for key, group in plots.items() if group],
-        groups=group_tables(results), ends=ENDS, selection=_selection(results), factors=_factors(results),
-        warnings=results.get("warnings") or [], config=jsonio.dumps(config, indent=2),
-        environment=jsonio.dumps(results.get("environment") or {}, indent=2))
+    return {
+        "name": config.get("name") or "study", "base": config.get("base_model"), "model": config.get("model"),
+        "instruction": task.get("instruction") if isinstance(task, dict) else None,
+        "version": (environment.get("versions") or {}).get("jaxtrunc"),
+        "config": jsonio.dumps(config, indent=2), "environment": jsonio.dumps(environment, indent=2),
+    }
 
 
 def _selection(results: Results) -> list[tuple[str, str]]:
@@ -59,16 +57,6 @@ def _selection(results: Results) -> list[tuple[str, str]]:
     names = {"k": "k*", "rule": "rule", "split": "chosen on", "tolerance_pp": "tolerated loss (pp)",
              "point_k": "by the point rule instead", "oracle_k": "oracle (uses group labels of the test split)"}
     return [(text, "–" if selection.get(key) is None else str(selection[key])) for key, text in names.items()]
-
-
-def _factors(results: Results) -> list[tuple[str, str]]:
-    """The reduction at k* under each definition of the gap, since that of the paper is not known."""
-    comparison = (study.selected_record(results) or {}).get("comparison") or {}
-    return [(text, _factor(comparison[key])) for key, text in FACTORS.items() if key in comparison]
-
-
-def _factor(entry: Any) -> str:
-    return wording.factor(entry) if isinstance(entry, dict) else wording.times(entry)
 
 
 def _environment() -> Any:

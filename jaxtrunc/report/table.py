@@ -1,6 +1,7 @@
 """The table of a study: one row per level, seeds averaged; for the terminal here, for the page in `page`."""
 
 from dataclasses import dataclass
+from textwrap import fill
 
 from jaxtrunc.report import study, wording
 from jaxtrunc.report.findings import findings
@@ -50,7 +51,8 @@ def print_table(results: study.Results) -> None:
     said = findings(results)
     console.print(f"\n{said.headline}", style="bold")
     for title, sentences in (("Found:", said.shown), ("Not shown:", said.not_shown)):
-        console.print("\n".join(["", title, *(f"  • {sentence}" for sentence in sentences)]))
+        lines = (fill(sentence, console.width, initial_indent="  • ", subsequent_indent="    ") for sentence in sentences)
+        console.print("\n".join(["", title, *lines]))
 
 
 def _name(variant: study.Variant, seeds: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from jaxtrunc.report.study import Results
 
 LAYER = re.compile(r"\.(\d+)\.")
+ORDER = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")  # as data flows through a block
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ class Spectrum:
 
 
 def by_module(results: Results) -> dict[str, list[Spectrum]]:
-    """Module type (`q_proj`, `up_proj`, `qkv_proj#q`) → its matrices in order of layer; order of first appearance."""
+    """Module type (`q_proj`, `up_proj`, `qkv_proj#q`) → its matrices in order of layer; modules as data flows."""
     groups: dict[str, list[Spectrum]] = {}
     for name, entry in (results.get("spectra") or {}).items():
         spectrum = _spectrum(name, entry)
         groups.setdefault(spectrum.module, []).append(spectrum)
-    return {module: sorted(group, key=lambda s: (s.layer is None, s.layer, s.name)) for module, group in groups.items()}
+    names = sorted(groups, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+    return {name: sorted(groups[name], key=lambda s: (s.layer or 0, s.name)) for name in names}
 
 
 def summary(group: list[Spectrum], name: str) -> tuple[float, float, float] | None:

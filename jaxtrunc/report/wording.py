@@ -1,6 +1,6 @@
 """Numbers as people read them: rates and gaps in percentage points, intervals in brackets, a dash for null."""
 
-from jaxtrunc.report.study import Entry, Estimate, Record, Variant, position, variant_of
+from jaxtrunc.report.study import Entry, Estimate, Variant
 
 NONE = "–"
 
@@ -48,12 +48,6 @@ def times(value: float | None) -> str:
 def plain(estimate: Estimate | None, digits: int = 2) -> str:
     """A pure number such as a decoupling, signed, with its interval."""
     return _joined(estimate, digits, True)
-
-
-def level(record: Record) -> str:
-    """What was set: `8`, `α = 0.5`, or a dash."""
-    axis = variant_of(record).axis
-    return at(axis, position(record))
 
 
 def at(axis: str, x: float) -> str:

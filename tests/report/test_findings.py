@@ -43,7 +43,7 @@ def test_a_reduction_is_claimed_only_above_one():
 def test_controls_that_do_better_are_named():
     made = results()
     made["verdict"]["advantage"]["interpolate"] = {"value": -0.05, "interval": [-0.09, -0.01]}
-    assert any("interpolate leaves a smaller gap" in sentence for sentence in findings(made).shown)
+    assert any("leave a smaller gap" in sentence and "interpolate −5.0" in sentence for sentence in findings(made).shown)
 
 
 @pytest.mark.parametrize(("changes", "words"), [

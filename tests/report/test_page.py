@@ -51,7 +51,8 @@ def test_tags_are_balanced(made):
 def test_the_page_holds_every_part(made):
     _, given, page = made
     for words in ("Accuracy and gap at every truncation", "Gap against accuracy", "Accuracy by group", "The choice of k",
-                  "Spectra of the update", "Where in the network", "What was not shown", "oracle", "arXiv 2606.07596",
+                  "Spectra of the update", "Size of the update", "What was not shown", "oracle", "arXiv 2606.07596",
+                  "Each operator against top_k", "Whose definitions", "Base, fine-tuned, and cut at k*",
                   given["warnings"][0], "norm-matched", "marker = 1", "other = 1"):
         assert words in page, words
 

@@ -7,17 +7,19 @@ from jaxtrunc.report.study import Point, Results, Variant
 COLUMNS = ("operator", "axis", "x", "quantity", "value", "low", "high", "seeds")
 QUANTITIES = {"ret_acc": "accuracy retained", "ret_gap": "gap retained"}
 CLIP = (-0.5, 1.5)
+CAPTION = ("0 is the base model, 1 the fine-tuned one. Where the accuracy curve (dark) runs above the gap curve (coloured), "
+           "accuracy outlives the gap. Values outside −0.5 to 1.5 are cut off.")
 Panel = dict[str, list[Point]]
 
 
 def draw(results: Results) -> list[Plot]:
     """One plot with a panel per variant, or none where retention is null everywhere."""
-    panels = {variant: panel for variant in study.variants(results) if variant.axis and any(
+    panels = {variant: panel for variant in filter(_has_panel, study.variants(results)) if any(
         (panel := {name: study.curve(results, variant, study.comparison(name)) for name in QUANTITIES}).values())}
     if not panels:
         return []
     count = -(-len(panels) // 2)
-    figure = canvas.new_figure(0.8 + 2.1 * count)
+    figure = canvas.new_figure(0.7 + 1.5 * count)
     grid = list(figure.subplots(count, 2, sharey=True, squeeze=False).flat)
     for axes, (variant, panel) in zip(grid, panels.items(), strict=False):
         _draw_panel(axes, variant, panel)
@@ -28,7 +30,12 @@ def draw(results: Results) -> list[Plot]:
     canvas.legend_below(figure, next(iter(figure.axes)))
     rows = [(v.label, v.axis, p.x, name, p.estimate.value, p.estimate.low, p.estimate.high, p.seeds)
             for v, panel in panels.items() for name, points in panel.items() for p in points]
-    return [Plot("decoupling", "Accuracy and gap retained", _caption(results), figure, COLUMNS, rows)]
+    return [Plot("decoupling", "Accuracy and gap retained", CAPTION, figure, COLUMNS, rows)]
+
+
+def _has_panel(variant: Variant) -> bool:
+    """Plain operators and interpolation in every form; the other norm-matched ones stand in the table of controls."""
+    return variant.axis in ("k", "K", "fraction", "α") and (not variant.norm_matched or variant.operator == "interpolate")
 
 
 def _draw_panel(axes, variant: Variant, panel: Panel) -> None:
@@ -42,14 +49,5 @@ def _draw_panel(axes, variant: Variant, panel: Panel) -> None:
         axes.fill_between([p.x for p in banded], [p.estimate.low for p in banded], [p.estimate.high for p in banded],
                           color=looks[name]["color"], alpha=0.13, linewidth=0)
     if variant.axis in ("k", "K"):
-        canvas.rank_axis(axes, sorted({p.x for points in panel.values() for p in points})[::2])
+        canvas.rank_axis(axes, [p.x for points in panel.values() for p in points], most=6)
     axes.set_title(wording.variant_name(variant), fontsize=9.5, loc="left")
-
-
-def _caption(results: Results) -> str:
-    entries = (results.get("verdict") or {}).get("decoupling") or {}
-    known = {name: study.estimate_of(entry) for name, entry in entries.items()}
-    means = "; ".join(f"{name} {wording.plain(estimate)}" for name, estimate in known.items() if estimate)
-    said = ("0 is the base model, 1 the fine-tuned one. Where the accuracy curve (dark) runs above the gap curve (coloured), "
-            "accuracy outlives the gap.")
-    return f"{said} Mean difference (decoupling): {means}." if means else said

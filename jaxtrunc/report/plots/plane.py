@@ -18,7 +18,7 @@ def draw(results: Results) -> list[Plot]:
         return []
     figure = canvas.new_figure(5.0)
     axes = figure.subplots()
-    for variant, path in sorted(paths.items(), key=lambda item: item[0].operator in LEADING):
+    for variant, path in paths.items():
         _draw_path(axes, variant, path)
     _ends(axes, results)
     axes.axhline(0, color=INK, linewidth=0.8)
@@ -68,7 +68,7 @@ def _draw_intervals(axes, path: list[Step], colour: str) -> None:
 def _name_steps(axes, variant: Variant, path: list[Step], colour: str) -> None:
     """k beside the points of top_k, α beside those of interpolation; on opposite sides, so that they stay apart."""
     below = variant.operator == "top_k"
-    for x, a, g in path[:: -(-len(path) // 8)]:
+    for x, a, g in (path[1:-1] if below else path)[:: -(-len(path) // 8)]:  # base and FT, at the ends of top_k, have names
         axes.annotate(f"{x:g}", (100 * a.value, 100 * g.value), xytext=(6, -9) if below else (-6, 6),
                       textcoords="offset points", ha="left" if below else "right", fontsize=8, color=colour)
 
@@ -78,18 +78,19 @@ def _ends(axes, results: Results) -> None:
         accuracy = study.at_endpoint(results, name, study.accuracy_metric(results))
         gap = study.at_endpoint(results, name, "gap")
         if accuracy and gap:
-            _ring(axes, accuracy, gap, text, 11)
+            _ring(axes, accuracy, gap, text, below=True)
     chosen = study.selected_record(results)
     if chosen:
         accuracy, gap = study.metric(study.accuracy_metric(results))(chosen), study.metric("gap")(chosen)
         if accuracy and gap and study.selected_k(results):
-            _ring(axes, accuracy, gap, "k*", 13)
+            _ring(axes, accuracy, gap, "k*", below=False)
 
 
-def _ring(axes, accuracy: Estimate, gap: Estimate, text: str, size: float) -> None:
+def _ring(axes, accuracy: Estimate, gap: Estimate, text: str, *, below: bool) -> None:
     at = (100 * accuracy.value, 100 * gap.value)
-    axes.plot(*at, marker="o", markersize=size, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.2, zorder=4)
-    axes.annotate(text, at, xytext=(9, 7), textcoords="offset points", fontsize=9, fontweight="bold")
+    axes.plot(*at, marker="o", markersize=12, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.2, zorder=4)
+    axes.annotate(text, at, xytext=(8, -14) if below else (-9, 6), textcoords="offset points", ha="left" if below else "right",
+                  fontsize=9, fontweight="bold")
 
 
 def _caption(paths: dict[Variant, list[Step]]) -> str:

@@ -18,12 +18,12 @@ def draw(results: Results) -> list[Plot]:
     if not modules:
         return []
     count = -(-len(modules) // 2)
-    figure = canvas.new_figure(0.6 + 1.75 * count)
-    grid = figure.subplots(count, 2, sharey=True, squeeze=False).flat
+    figure = canvas.new_figure(0.5 + 1.4 * count)
+    grid = list(figure.subplots(count, 2, sharey=True, squeeze=False).flat)
     rows = []
     for axes, (name, group) in zip(grid, modules.items(), strict=False):
         rows += _draw_panel(axes, name, group)
-    for axes in list(grid)[len(modules):]:
+    for axes in grid[len(modules):]:
         axes.remove()
     figure.supxlabel("leading components k", fontsize=10)
     figure.supylabel("share of ‖ΔW‖²", fontsize=10)
@@ -41,7 +41,7 @@ def _draw_panel(axes, name: str, group: list[Spectrum]) -> list[tuple]:
     axes.fill_between(ks, low, high, color=canvas.COLOURS["top_k"], alpha=0.25, linewidth=0)
     axes.plot(ks, middle, color=canvas.COLOURS["top_k"])
     axes.plot(ks, flat, color=INK, linewidth=0.9, linestyle="--", alpha=0.7)
-    canvas.rank_axis(axes, ks)
+    canvas.rank_axis(axes, ks, most=6)
     axes.set_xlim(left=min(ks))
     axes.set_ylim(0, 1.03)
     axes.set_title(f"{name} ({len(group)})", fontsize=9.5, loc="left")
