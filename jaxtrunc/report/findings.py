@@ -79,7 +79,9 @@ def selected(results: Results) -> str | None:
     if k == 0:
         return f"{said} k* = 0 means that fine-tuning gained nothing measurable there: no reduction is claimed."
     largest = max((record["k"] for record in study.sweep_records(results) if record.get("k") is not None), default=None)
-    return f"{said} That is the largest k of the grid: no smaller one kept the accuracy." if k == largest else said
+    if largest is None or k < largest:
+        return said
+    return f"{said} No smaller k of the grid kept the accuracy{', so nothing is cut' if k > largest else ''}."
 
 
 def loss(results: Results) -> str | None:

@@ -14,16 +14,16 @@ METRICS = (
     ("worst_group_accuracy_wilds", "worst group accuracy, overlapping groups (%)", False, None),
     ("gap", "gap: mean over classes of aligned − conflicting (pp)", True, "reduction"),
     ("gap_pooled", "gap_pooled: all aligned − all conflicting (pp)", True, "reduction_pooled"),
-    ("gap_worst", "gap_worst: accuracy − worst group (pp)", True, "reduction_worst"),
-    ("gap_range", "gap_range: best − worst group (pp)", True, "reduction_range"),
-    ("gap_range_permuted", "gap_range by chance, attribute permuted (pp)", True, None),
+    ("gap_worst", "gap_worst: accuracy − worst group (pp)", False, "reduction_worst"),
+    ("gap_range", "gap_range: best − worst group (pp)", False, "reduction_range"),
+    ("gap_range_permuted", "gap_range by chance, attribute permuted (pp)", False, None),
     ("fpr_gap", "false-positive rate with − without the attribute (pp)", True, None),
     ("calibration_error", "calibration error (%)", False, None),
     ("verbalizer_mass", "probability on the label words (%)", False, None),
 )
 SPECTRUM = (("relative_norm", "‖ΔW‖ / ‖W‖ (%)", 100, 1), ("stable_rank", "stable rank", 1, 1),
-            ("effective_rank", "effective rank", 1, 1), ("k90", "k for 90 % of the energy", 1, 0),
-            ("rank", "rank", 1, 0), ("zero_share", "entries unchanged (%)", 100, 1))
+            ("effective_rank", "effective rank", 1, 1), ("k90", "k for 90 % energy", 1, 0),
+            ("rank", "rank", 1, 0), ("zero_share", "unchanged (%)", 100, 1))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def modules(results: Results) -> Table:
     present = [column for column in SPECTRUM if any(summary(group, column[0]) for group in groups.values())]
     rows = [(name, str(len(group)), *(_spread(group, key, by, digits) for key, _, by, digits in present), _noise_like(group))
             for name, group in groups.items()]
-    return Table(("module", "matrices", *(title for _, title, _, _ in present), "iid noise edge valid"), rows)
+    return Table(("module", "matrices", *(title for _, title, _, _ in present), "noise edge valid"), rows)
 
 
 def _read(record: Record | None, key: str) -> study.Estimate | None:

@@ -58,3 +58,9 @@ def test_what_was_not_shown(changes, words):
 
 def test_k_zero_claims_nothing():
     assert any("no reduction is claimed" in sentence for sentence in findings(results(selected=0)).shown)
+
+
+@pytest.mark.parametrize(("k", "words"), [(64, "No smaller k of the grid kept the accuracy."), (192, "so nothing is cut")])
+def test_a_selection_at_the_end_of_the_grid_is_no_finding(k, words):
+    assert any(words in sentence for sentence in findings(results(selected=k)).shown)
+    assert not any(words in sentence for sentence in findings(results(selected=8)).shown)

@@ -48,7 +48,7 @@ def test_modules_give_median_and_range_over_layers():
     values = sorted(given["spectra"][f"model.layers.{i}.mlp.up_proj.weight"]["stable_rank"] for i in range(3))
     cell = row(modules(given), "up_proj")["stable rank"]
     assert cell == f"{values[1]:.1f} ({values[0]:.1f} to {values[2]:.1f})"
-    assert row(modules(given), "up_proj")["iid noise edge valid"] == "0 of 3"
+    assert row(modules(given), "up_proj")["noise edge valid"] == "0 of 3"
 
 
 def test_modules_of_older_spectra_leave_out_what_is_not_there():

@@ -80,9 +80,9 @@ def _ends(axes, results: Results) -> None:
         if accuracy and gap:
             _ring(axes, accuracy, gap, text, below=True)
     chosen = study.selected_record(results)
-    if chosen:
+    if chosen and chosen["operator"] == "top_k":  # else it is an end point, which has its ring
         accuracy, gap = study.metric(study.accuracy_metric(results))(chosen), study.metric("gap")(chosen)
-        if accuracy and gap and study.selected_k(results):
+        if accuracy and gap:
             _ring(axes, accuracy, gap, "k*", below=False)
 
 
