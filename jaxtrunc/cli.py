@@ -10,8 +10,9 @@ import traceback
 import warnings
 
 from jaxtrunc import __version__
+from jaxtrunc.core import cluster, supervise
 from jaxtrunc.core.errors import InputError, Interrupted, JaxtruncError
-from jaxtrunc.core.progress import set_quiet
+from jaxtrunc.core.progress import complain, set_quiet
 from jaxtrunc.verbs import VERBS, Verb
 
 DESCRIPTION = """What fine-tuning wrote into a model's weights.
@@ -31,16 +32,50 @@ def main(argv: list[str] | None = None) -> None:
         verb = parse(arguments)
         debug = verb.debug
         _settle(verb)
+        if cluster.is_one_of_several() and type(verb).together:
+            _run_together(verb, arguments)
+        else:
+            verb.run()
+    except BaseException as error:
+        sys.exit(_report(error, debug))
+
+
+def _run_together(verb: Verb, arguments: list[str]) -> None:
+    """The same as one of several processes: all end together, whatever happens to one."""
+    if not supervise.is_child():
+        sys.exit(supervise.supervise(arguments))
+    from jaxtrunc.core import processes
+
+    watch = processes.start()
+    try:
         verb.run()
-    except JaxtruncError as error:
-        _fail(str(error), error.exit_code, debug)
-    except (KeyboardInterrupt, _Terminated):
-        _fail("interrupted; the same command with --resume continues", Interrupted.exit_code, debug)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror or error}", 1, debug)
-    except Exception as error:
-        _fail(f"{type(error).__name__}: {error} (a defect of jaxtrunc; --debug shows where)", 1, debug)
+    except BaseException as error:
+        if not isinstance(error, JaxtruncError | KeyboardInterrupt | _Terminated):
+            watch.wait_for_reason()
+        code = _report(error, verb.debug)
+        watch.stop_all(f"{watch.name} stopped: {_sentence(error)}", code)
+        os._exit(code)  # an orderly end would wait for the others
+    processes.leave(watch)
+
+
+def _report(error: BaseException, debug: bool) -> int:
+    """Print what went wrong in one line; returns the exit code."""
+    if isinstance(error, SystemExit):
+        return int(error.code or 0)
+    if debug:
+        traceback.print_exception(error)
+    complain(_sentence(error))
+    return Interrupted.exit_code if isinstance(error, KeyboardInterrupt | _Terminated) else getattr(error, "exit_code", 1)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, JaxtruncError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt | _Terminated):
+        return "interrupted; the same command with --resume continues"
+    if isinstance(error, OSError):
+        return (f"{error.filename}: " if error.filename else "") + (error.strerror or str(error))
+    return f"{type(error).__name__}: {error} (a defect of jaxtrunc; --debug shows where)"
 
 
 def parse(arguments: list[str]) -> Verb:
@@ -102,9 +137,3 @@ def _one_sentence(boxed: str) -> str:
         words += [line] if line else []
     return " ".join(" ".join(words).split()) or "the command line was not understood"
 
-
-def _fail(message: str, code: int, debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    print("jaxtrunc: error: " + " ".join(message.split()), file=sys.stderr, flush=True)
-    sys.exit(code)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -19,6 +19,7 @@ Backend = Literal["gram64", "host", "device", "randomized", "gram32"]
 class Verb:
     """What every verb understands."""
 
+    together: ClassVar[bool] = True  # several processes work on it together; else each runs it for itself
     quiet: Annotated[bool, arg(aliases=["-q"])] = False
     """No progress on standard error."""
     verbose: Annotated[bool, arg(aliases=["-v"])] = False
@@ -207,6 +208,8 @@ class Report(Verb):
     Example:  jaxtrunc report runs/mine
     """
 
+    together = False
+
     path: Annotated[Positional[Path], arg(metavar="RUN")]
     """Run directory that holds results.json."""
 
@@ -222,6 +225,8 @@ class Export(Verb):
 
     Example:  jaxtrunc export runs/mine --rank 8 --format peft --out-path adapters/mine-8
     """
+
+    together = False
 
     path: Annotated[Positional[Path], arg(metavar="RUN")]
     """Run directory that holds a decomposition."""

@@ -27,6 +27,11 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
+def complain(text: str) -> None:
+    """The one line that says what went wrong; quiet or not."""
+    print("jaxtrunc: error: " + " ".join(text.split()), file=sys.stderr, flush=True)
+
+
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Advance]:
     """Show `title` with the share done and the time left while the block runs; yields the advancing function."""
