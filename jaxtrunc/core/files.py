@@ -15,13 +15,25 @@ def staging_name(final: Path) -> Path:
 
 
 def publish(staged: Path, final: Path) -> None:
-    """Rename a finished directory into place, replacing an older `final` only now."""
+    """Push a finished directory to the disk, then rename it into place, replacing an older `final` only now."""
+    for path in (*staged.rglob("*"), staged):
+        push_to_disk(path)
     older = final.with_name(f".{final.name}.older")
     shutil.rmtree(older, ignore_errors=True)
     if final.exists():
         os.replace(final, older)
     os.replace(staged, final)
+    push_to_disk(final.parent)
     shutil.rmtree(older, ignore_errors=True)
+
+
+def push_to_disk(path: Path) -> None:
+    """What a file or directory holds survives a loss of power from here on."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def refuse_taken(directory: Path) -> None:

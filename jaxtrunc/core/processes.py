@@ -1,12 +1,13 @@
 """Several processes that run the same program: how they find each other, which one this is, and what they do together."""
 
+import json
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxtrunc.core import cluster
+from jaxtrunc.core import cluster, jsonio
 from jaxtrunc.core.errors import RunFailed
 from jaxtrunc.core.progress import say
 from jaxtrunc.core.watch import Watch
@@ -36,6 +37,7 @@ def start() -> Watch:
 
 def leave(watch: Watch) -> None:
     """Wait until every process has come to its end, and part."""
+    wait_for_all("the end")
     watch.close()
     jax.distributed.shutdown()
 
@@ -56,6 +58,17 @@ def fetch(array: Any) -> np.ndarray:
     if isinstance(array, jax.Array) and not array.is_fully_addressable:
         return np.asarray(multihost_utils.process_allgather(array, tiled=True))
     return np.asarray(array)
+
+
+def collect(value: Any) -> list[Any]:
+    """What every process gave, as JSON carries it, in the order of the processes; every process must call it."""
+    if jax.process_count() == 1:
+        return [value]
+    mine = np.frombuffer(jsonio.dumps(value).encode(), np.uint8)
+    sizes = np.ravel(multihost_utils.process_allgather(np.array([mine.size])))
+    padded = np.resize(mine, sizes.max())
+    texts = np.reshape(multihost_utils.process_allgather(padded), (jax.process_count(), -1))
+    return [json.loads(text[:size].tobytes()) for text, size in zip(texts, sizes, strict=True)]
 
 
 def _store() -> Any:

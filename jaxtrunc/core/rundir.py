@@ -1,21 +1,28 @@
-"""One run directory: what a verb may write there, the manifest, and stages that never look finished half-way."""
+"""One run directory: what a verb may write there, the manifest, and stages that never look finished half-way.
 
-import fcntl
+Several processes share the directory: process 0 writes, the others wait until it has.
+"""
+
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from jaxtrunc.core import jsonio
+from jaxtrunc.core.cluster import HOST
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.files import publish, staging_name
+from jaxtrunc.core.lock import LOCK, one_writer
+from jaxtrunc.core.processes import is_main, wait_for_all
 from jaxtrunc.core.progress import say
 
 SCHEMA_VERSION = 1
-LOCK = ".lock"
+MANIFEST = "manifest.json"
+SHARED_WITHIN = 60.0  # seconds that a network file system may take to show a new file to another host
 
 
 class RunDir:
@@ -30,7 +37,7 @@ class RunDir:
     @property
     def manifest(self) -> dict[str, Any]:
         """The manifest as it stands; an empty one if the run has not begun."""
-        file = self / "manifest.json"
+        file = self / MANIFEST
         return jsonio.read_json(file) if file.exists() else {"schema_version": SCHEMA_VERSION, "verbs": {}, "files": {}}
 
     def begin(self, verb: str, artefact: str, facts: dict[str, Any], *, resume: bool, fixed: tuple[str, ...] = ()) -> None:
@@ -43,49 +50,91 @@ class RunDir:
           InputError: the directory holds `artefact` already (without `resume`), is not a run directory, or was begun with
             another value of a fixed fact.
         """
-        self.check_free(artefact, resume=resume)
-        before = self.manifest["verbs"].get(verb, {}) if resume else {}
+        if is_main():
+            self.check_free(artefact, resume=resume)
+            self._write_facts(verb, facts, resume, fixed)
+            say(f"{verb}: writing to {self.path}")
+        wait_for_all(f"{verb} begins")
+        self._must_be_shared()
+
+    def _write_facts(self, verb: str, facts: dict[str, Any], resume: bool, fixed: tuple[str, ...]) -> None:
+        manifest = self.manifest
+        before = manifest["verbs"].get(verb, {}) if resume else {}
         for name in fixed:
             if name in before and before[name] != jsonio.strict(facts[name]):
                 raise InputError(f"{self.path}: {verb} was begun with another {name} ({jsonio.dumps(before[name])}); resume with "
                                  "the same, or choose another --out-path")
         self.path.mkdir(parents=True, exist_ok=True)
-        manifest = self.manifest
         manifest["verbs"][verb] = facts
-        jsonio.write_json(self / "manifest.json", manifest)
-        say(f"{verb}: writing to {self.path}")
+        jsonio.write_json(self / MANIFEST, manifest)
+
+    def _must_be_shared(self) -> None:
+        """Raise `InputError` if this process does not see what process 0 has written."""
+        end = time.monotonic() + SHARED_WITHIN
+        while not (self / MANIFEST).exists():
+            if time.monotonic() > end:
+                raise InputError(f"{self.path}: {HOST} does not see the {MANIFEST} that process 0 has written there; with several "
+                                 "hosts --out-path must lie on storage that all of them share")
+            time.sleep(0.2)
 
     def check_free(self, artefact: str, *, resume: bool) -> None:
         """Raise `InputError` if writing `artefact` here would overwrite something."""
+        if not is_main():
+            return  # process 0 may have begun to write already
         if self.path.is_file():
             raise InputError(f"{self.path}: is a file; give a directory for the run")
         if not self.path.exists() or not {item.name for item in self.path.iterdir()} - {LOCK}:
             return
-        if not (self / "manifest.json").exists():
+        if not (self / MANIFEST).exists():
             raise InputError(f"{self.path}: not empty and not a run directory (no manifest.json); choose another --out-path")
         if (self / artefact).exists() and not resume:
             raise InputError(f"{self.path}: already holds {artefact}; continue it with --resume or choose another --out-path")
 
     def note(self, verb: str, facts: dict[str, Any]) -> None:
-        """Add what `verb` found out (checksums of its files among it) to the manifest."""
-        manifest = self.manifest
-        manifest["verbs"].setdefault(verb, {}).update(facts)
-        jsonio.write_json(self / "manifest.json", manifest)
+        """Add what `verb` found out to the manifest."""
+        if is_main():
+            manifest = self.manifest
+            manifest["verbs"].setdefault(verb, {}).update(facts)
+            jsonio.write_json(self / MANIFEST, manifest)
 
     def seal(self, artefact: str) -> None:
         """Write the checksums of a finished artefact (a file or a directory) into the manifest."""
+        if is_main():
+            self._write_checksums(artefact)
+        wait_for_all(f"{artefact} is sealed")
+
+    def _write_checksums(self, artefact: str) -> None:
         manifest = self.manifest
+        manifest["files"] = {name: known for name, known in manifest["files"].items() if not _belongs(name, artefact)}
         for file in _files(self / artefact):
             manifest["files"][file.relative_to(self.path).as_posix()] = sha256(file)
-        jsonio.write_json(self / "manifest.json", manifest)
+        jsonio.write_json(self / MANIFEST, manifest)
 
-    def verify(self, artefact: str) -> None:
-        """Raise `InputError` if a sealed file of `artefact` is gone or has changed."""
-        for name, checksum in self.manifest["files"].items():
-            if name == artefact or name.startswith(artefact + "/"):
-                file = self.path / name
-                if not file.exists() or sha256(file) != checksum:
-                    raise InputError(f"{file}: missing or changed since it was written; repeat the verb that made {artefact}")
+    def verify(self, artefact: str, verb: str) -> None:
+        """Raise `InputError` if a sealed file of `artefact`, which `verb` makes, is gone or has changed."""
+        if is_main() and (damaged := self._damaged(artefact)):
+            raise InputError(f"{damaged[0]}: missing or changed since it was written; `jaxtrunc {verb}` with --resume makes "
+                             f"{artefact} again")
+
+    def is_finished(self, artefact: str) -> bool:
+        """Whether `artefact` is there and whole; a damaged one is named and goes back to its stage.
+
+        There a verb may find the sound parts of it.
+        """
+        if is_main() and (self / artefact).exists():
+            if not any(_belongs(name, artefact) for name in self.manifest["files"]):
+                self._write_checksums(artefact)  # killed between the renaming and the checksums
+            elif damaged := self._damaged(artefact):
+                say(f"{artefact} is made again, for it is missing or changed: {', '.join(map(str, damaged))}")
+                shutil.rmtree(staging_name(self / artefact), ignore_errors=True)
+                os.replace(self / artefact, staging_name(self / artefact))
+        wait_for_all(f"is {artefact} finished")
+        return (self / artefact).exists()
+
+    def _damaged(self, artefact: str) -> list[Path]:
+        """The sealed files of `artefact` that are gone or have changed."""
+        return [self.path / name for name, known in self.manifest["files"].items()
+                if _belongs(name, artefact) and not _is_sound(self.path / name, known)]
 
     @contextmanager
     def stage(self, artefact: str, *, resume: bool = False) -> Iterator[Path]:
@@ -94,28 +143,27 @@ class RunDir:
         With `resume` an earlier attempt's files are still in it.
         """
         staged = staging_name(self / artefact)
-        if not resume:
-            shutil.rmtree(staged, ignore_errors=True)
-        staged.mkdir(parents=True, exist_ok=True)
+        if is_main():
+            if not resume:
+                shutil.rmtree(staged, ignore_errors=True)
+            staged.mkdir(parents=True, exist_ok=True)
+        wait_for_all(f"stage of {artefact}")
         yield staged
-        publish(staged, self / artefact)
+        wait_for_all(f"{artefact} is whole")
+        if is_main():
+            publish(staged, self / artefact)
         self.seal(artefact)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep a second process out of this run directory for the length of the block."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with open(self / LOCK, "w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"{self.path}: another jaxtrunc process is writing here; wait for it to end") from None
+        """Keep other programs out of this run directory for the length of the block."""
+        with one_writer(self.path) if is_main() else nullcontext():
             yield
 
 
 def open_run(path: Path, needs: str, verb: str) -> RunDir:
     """An existing run directory that holds the artefact `needs`, which `verb` makes; else `InputError`."""
-    if not (path / "manifest.json").exists():
+    if not (path / MANIFEST).exists():
         raise InputError(f"{path}: not a run directory (no manifest.json); make one with `jaxtrunc {verb} --out-path {path}`")
     if not (path / needs).exists():
         raise InputError(f"{path}: holds no {needs}; run `jaxtrunc {verb}` on it first")
@@ -136,3 +184,12 @@ def relative_to_run(run: Path, target: Path) -> str:
 
 def _files(path: Path) -> list[Path]:
     return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+
+
+def _belongs(name: str, artefact: str) -> bool:
+    """Whether the file `name` of a manifest is `artefact`, or lies in it."""
+    return name == artefact or name.startswith(artefact + "/")
+
+
+def _is_sound(file: Path, checksum: str) -> bool:
+    return file.exists() and sha256(file) == checksum

@@ -1,14 +1,17 @@
 """`jaxtrunc decompose`: two checkpoints in, one singular value decomposition per matrix out."""
 
 import dataclasses
+import itertools
 from pathlib import Path
+from typing import Any
 
 import jax
 
 from jaxtrunc import spectral
 from jaxtrunc.config import DecomposeSettings
-from jaxtrunc.core import environment, jsonio
+from jaxtrunc.core import environment, jsonio, processes
 from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.processes import is_main
 from jaxtrunc.core.progress import progress, say
 from jaxtrunc.core.rundir import RunDir
 from jaxtrunc.models import leaf_class
@@ -31,7 +34,7 @@ def decompose(base_model: str, model: str, out_path: Path, settings: DecomposeSe
     with run.lock():
         facts = remember_pair(run, pair) | dataclasses.asdict(settings) | {"environment": environment.describe()}
         run.begin("decompose", ARTEFACT, facts, resume=resume, fixed=("base_model", "model", "include", "exclude"))
-        if (run / ARTEFACT).exists():
+        if run.is_finished(ARTEFACT):
             say(f"decomposition: {run / ARTEFACT} is there already")
             return
         _decompose_into(run, pair, chosen, settings.backend or default_backend())
@@ -58,6 +61,16 @@ def _decompose_into(run: RunDir, pair: Pair, chosen: list[spectral.MatrixRef], b
             decomposition = spectral.decompose_into(staged, base, ft, chosen, backend=backend, advance=advance)
         if not decomposition.matrices:
             raise InputError(f"{pair.ft.ref}: every selected matrix equals that of {pair.base.ref}: no update")
-        with progress("spectra", len(decomposition.matrices)) as advance:
-            spectra = spectral.diagnostics(decomposition, base, ft, advance=advance)
-        jsonio.write_json(staged / SPECTRA, spectra)
+        spectra = _spectra(pair, decomposition)
+        if is_main():
+            jsonio.write_json(staged / SPECTRA, spectra)
+
+
+def _spectra(pair: Pair, decomposition: spectral.Decomposition) -> dict[str, Any]:
+    """Diagnostics of every matrix; several processes divide them and all know all."""
+    share = dict(itertools.islice(decomposition.matrices.items(), jax.process_index(), None, jax.process_count()))
+    with progress("spectra", len(share)) as advance:
+        mine = spectral.diagnostics(dataclasses.replace(decomposition, matrices=share), pair.base.leaves, pair.ft.leaves,
+                                    advance=advance)
+    found = {name: facts for part in processes.collect(mine) for name, facts in part.items()}
+    return {name: found[name] for name in decomposition.matrices}

@@ -62,7 +62,7 @@ def export(path: Path, out_path: Path, request: ExportRequest) -> None:
     run = open_run(path, "decomposition", "decompose")
     refuse_taken(out_path)
     pair = recall_pair(run)
-    run.verify("decomposition")
+    run.verify("decomposition", "decompose")
     decomposition = spectral.load(run / "decomposition")
     if request.format == "peft":
         _export_adapter(out_path, pair, decomposition, level, request)

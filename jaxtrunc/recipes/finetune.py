@@ -1,12 +1,15 @@
 """`jaxtrunc finetune`: a base model, a benchmark, and the fine-tuned model in RUN/model."""
 
+import collections
 import dataclasses
 from pathlib import Path
 
 from jaxtrunc.config import FinetuneConfig
 from jaxtrunc.core import environment
+from jaxtrunc.core.processes import is_main
 from jaxtrunc.core.progress import say
 from jaxtrunc.core.rundir import RunDir
+from jaxtrunc.core.trees import Params
 from jaxtrunc.evals import VALIDATION, Scorer
 from jaxtrunc.models import Execution, to_hf, write_model
 from jaxtrunc.recipes.bench import TRAIN, Bench, open_bench, require_train
@@ -40,15 +43,24 @@ def finetune_on(side: Side, bench: Bench, out_path: Path, config: FinetuneConfig
         facts = {"base_model": side.ref, "task": bench.task.resolved(), "prompts": bench.prompter.describe(),
                  "rows": len(bench.data.examples[TRAIN]), "environment": environment.describe(), "warnings": bench.data.warnings}
         run.begin("finetune", ARTEFACT, facts | dataclasses.asdict(config), resume=resume, fixed=("base_model", "task", "train"))
-        if (run / ARTEFACT).exists():
+        if run.is_finished(ARTEFACT):
             say(f"model: {run / ARTEFACT} is there already")
             return
         cfg = side.source.cfg
         params = train_on(load(side.leaves, mesh), cfg, stream, config.train, out_path, execution=Execution(),
                           validate=_validation_accuracy(bench, side, mesh), resume=resume, mesh=mesh)
-        write_model(run / ARTEFACT, to_hf(cfg, params), source=side.source.directory, cfg=cfg, dtype="float32")
-        run.seal(ARTEFACT)
+        _store(run, side, params)
     say(f"model: {run / ARTEFACT}")
+
+
+def _store(run: RunDir, side: Side, params: Params) -> None:
+    """Write RUN/model: every process gives its part of each tensor, process 0 writes."""
+    tensors = to_hf(side.source.cfg, params)
+    if is_main():
+        write_model(run / ARTEFACT, tensors, source=side.source.directory, cfg=side.source.cfg, dtype="float32")
+    else:
+        collections.deque(tensors, maxlen=0)
+    run.seal(ARTEFACT)
 
 
 def _validation_accuracy(bench: Bench, side: Side, mesh):

@@ -11,10 +11,15 @@ RESULTS = "results.json"
 
 
 def report(path: Path) -> None:
-    """Render a finished run again; `InputError` if it has no results yet."""
+    """Render a finished run again; `InputError` if it has no results yet, or they were changed."""
     run = open_run(path, RESULTS, "sweep")
-    results = jsonio.read_json(run / RESULTS)
+    run.verify(RESULTS, "sweep")
     with run.lock():
-        write_report(path, results)
-    print_table(results)
+        write_report(path, jsonio.read_json(run / RESULTS))
+    announce(path)
+
+
+def announce(path: Path) -> None:
+    """Print the table of a run, and where its page lies."""
+    print_table(jsonio.read_json(path / RESULTS))
     say(f"report: {path / 'report.html'}")

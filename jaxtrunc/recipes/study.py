@@ -4,12 +4,13 @@ import dataclasses
 from pathlib import Path
 
 from jaxtrunc.config import FinetuneConfig, RunConfig, read_config
+from jaxtrunc.core.processes import is_main
 from jaxtrunc.core.rundir import RunDir
 from jaxtrunc.recipes.bench import TRAIN, open_bench
 from jaxtrunc.recipes.decompose import decompose
 from jaxtrunc.recipes.finetune import finetune_on
 from jaxtrunc.recipes.pair import open_side, recall_pair
-from jaxtrunc.recipes.report import report
+from jaxtrunc.recipes.report import announce
 from jaxtrunc.recipes.sweep import ARTEFACT, check_settings, sweep_on
 
 
@@ -40,7 +41,8 @@ def run_config(config: RunConfig, directory: Path, out: Path, *, resume: bool) -
     decompose(base, model, out, config.decompose, resume=resume)
     run.note("run", {"config": dataclasses.asdict(config)})
     sweep_on(run, recall_pair(run), bench, config.sweep, config.mesh, resume=resume)
-    report(out)
+    if is_main():
+        announce(out)
 
 
 def located(ref: str, directory: Path) -> str:

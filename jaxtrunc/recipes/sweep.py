@@ -12,6 +12,7 @@ from jaxtrunc import spectral
 from jaxtrunc.config import MeshSettings, SweepSettings
 from jaxtrunc.core import environment, jsonio
 from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.processes import is_main, wait_for_all
 from jaxtrunc.core.progress import progress, say
 from jaxtrunc.core.rundir import RunDir, open_run
 from jaxtrunc.evals import VALIDATION, EvalSet, Scorer, Sweep
@@ -42,12 +43,13 @@ def sweep(path: Path, task: Path, settings: SweepSettings, *, resume: bool) -> N
     pair = recall_pair(run)
     bench = open_bench(task, task.parent, pair.base.source.directory, (settings.split,), settings.limit)
     sweep_on(run, pair, bench, settings, MeshSettings(), resume=resume)
-    say(f"report: {path / 'report.html'}")
+    if is_main():
+        say(f"report: {path / 'report.html'}")
 
 
 def sweep_on(run: RunDir, pair: Pair, bench: Bench, settings: SweepSettings, mesh: MeshSettings, *, resume: bool) -> None:
-    """The same with everything opened."""
-    run.verify("decomposition")
+    """The same with everything opened; all processes evaluate, process 0 writes."""
+    run.verify("decomposition", "decompose")
     decomposition = spectral.load(run / "decomposition")
     levels = _plan(decomposition, settings)
     validation = (VALIDATION,) if VALIDATION in bench.data.examples else ()
@@ -56,13 +58,14 @@ def sweep_on(run: RunDir, pair: Pair, bench: Bench, settings: SweepSettings, mes
     with run.lock():
         _claim(run, bench, settings, resume)
         outcome = _evaluate(run, pair, decomposition, levels, eval_sets, settings, mesh)
-        study = Study(run, pair, bench, decomposition, settings, {rows.split: rows for rows in eval_sets})
-        warnings = [*bench.data.warnings, *_pair_warnings(pair, decomposition, settings), *outcome.warnings,
-                    *_level_warnings(outcome.records)]
-        results = build_results(study, outcome.records, warnings)
-        jsonio.write_json(run / RESULTS, results)
+        if is_main():
+            study = Study(run, pair, bench, decomposition, settings, {rows.split: rows for rows in eval_sets})
+            warnings = [*bench.data.warnings, *_pair_warnings(pair, decomposition, settings), *outcome.warnings,
+                        *_level_warnings(outcome.records)]
+            jsonio.write_json(run / RESULTS, build_results(study, outcome.records, warnings))
         run.seal(RESULTS)
-        write_report(run.path, results)
+        if is_main():
+            write_report(run.path, jsonio.read_json(run / RESULTS))
 
 
 def check_settings(settings: SweepSettings) -> None:
@@ -102,6 +105,7 @@ def _evaluate(run: RunDir, pair: Pair, decomposition: spectral.Decomposition, le
     weights = LevelWeights(pair, decomposition, settings.residual, compute)
     scorer = Scorer(pair.cfg, Execution(), compute)
     loop = Sweep(run.path, scorer, eval_sets, dtype=DTYPE, log_samples=settings.log_samples)
+    wait_for_all("records are read")  # before process 0 adds any: all must leave out the same levels
 
     def every_level() -> Iterator:
         for end in ("ft", "base"):
