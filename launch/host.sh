@@ -60,7 +60,7 @@ state() {
         echo "code $(<"$note.code")"
     elif [[ ! -f "$note.log" ]]; then
         echo none
-    elif [[ ! -f "$note.pid" ]] || ps -p "$(<"$note.pid")" -o args= | grep -qF -- "--out-path runs/$1"; then
+    elif [[ ! -f "$note.pid" ]] || tr '\0' ' ' 2>/dev/null <"/proc/$(<"$note.pid")/cmdline" | grep -qF -- "--out-path runs/$1"; then
         echo running
     else
         echo lost

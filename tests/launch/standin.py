@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(sys.argv[0]).parent
+HERE = Path(sys.argv[0]).resolve().parent
 REMOTE = HERE / "remote"
 
 
