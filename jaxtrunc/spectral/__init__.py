@@ -12,12 +12,13 @@ from jaxtrunc.spectral.levels import Level, plan_levels
 from jaxtrunc.spectral.operators import OPERATORS, Operator, find_operator
 from jaxtrunc.spectral.reconstruct import Reconstructor, Weights
 from jaxtrunc.spectral.select import select, shape_class
+from jaxtrunc.spectral.shares import divide
 from jaxtrunc.spectral.store import decompose_into, load, save
 from jaxtrunc.spectral.trust import distrust
 from jaxtrunc.spectral.view import Layout, MatrixRef, View, references
 
 __all__ = [
     "OPERATORS", "Decomposition", "Layout", "Level", "MatrixRef", "MatrixSVD", "Operator", "Reconstructor", "Spectrum",
-    "View", "Weights", "decompose", "decompose_into", "diagnostics", "distrust", "find_operator", "load", "plan_levels",
+    "View", "Weights", "decompose", "decompose_into", "diagnostics", "distrust", "divide", "find_operator", "load", "plan_levels",
     "references", "save", "select", "shape_class", "similarity",
 ]

@@ -15,6 +15,7 @@ from jaxtrunc.core.mesh import spectral_mesh
 from jaxtrunc.core.progress import Advance
 from jaxtrunc.spectral.backends import Backend, find_backend
 from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, numerical_rank, tree_order
+from jaxtrunc.spectral.shares import cost
 from jaxtrunc.spectral.view import MatrixRef, content_hash, read_matrix, release
 
 ZERO = 1e-8
@@ -57,7 +58,7 @@ def each(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], *, backend: str = 
     """As `decompose`, but yields each matrix as it is finished, costliest first; None stands for a zero ΔW."""
     check_shapes(base, ft, refs)
     chosen = find_backend(backend)
-    costly_first = sorted(refs, key=lambda ref: -_cost(ref.shape))
+    costly_first = sorted(refs, key=lambda ref: -cost(ref.shape))
     if chosen.stacked:
         results = _stacked(base, ft, costly_first, chosen, mesh or spectral_mesh())
     else:
@@ -87,10 +88,6 @@ def check_shapes(base: Leaves, ft: Leaves, refs: Iterable[MatrixRef]) -> None:
 def is_zero(update: np.ndarray) -> bool:
     """Whether a ΔW counts as zero and is skipped."""
     return float(np.abs(update).max()) <= ZERO
-
-
-def _cost(shape: tuple[int, int]) -> int:
-    return max(shape) * min(shape) ** 2 + 6 * min(shape) ** 3
 
 
 def _pooled(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], backend: Backend,

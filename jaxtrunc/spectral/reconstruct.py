@@ -13,29 +13,36 @@ from jaxtrunc.spectral.decompose import core_count
 from jaxtrunc.spectral.decomposition import Decomposition, Spectrum
 from jaxtrunc.spectral.levels import Level
 from jaxtrunc.spectral.rebuild import Rebuilder
-from jaxtrunc.spectral.roundoff import Roundoff, roundoff
-from jaxtrunc.spectral.view import writable_matrix
+from jaxtrunc.spectral.roundoff import Roundoff, cast_error, roundoff
+from jaxtrunc.spectral.view import MatrixRef, writable_matrix
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
     """The leaves a level touches, path → float32 array, and what a record says of them.
 
-    The arrays are reused by the next level: copy what must outlive it. `leaves` is empty where `skipped_reason` is given.
-    `max_norm_factor` is the largest c of a norm-matched level, else None.
+    `matrices` holds the same weights by matrix name, `(m, n)` views of `leaves`; from a reconstructor of some matrices only,
+    it holds just those and `leaves` is empty. The arrays are reused by the next level: copy what must outlive it. Both are
+    empty where `skipped_reason` is given. `max_norm_factor` is the largest c of a norm-matched level, else None.
     """
 
     leaves: dict[str, np.ndarray]
+    matrices: dict[str, np.ndarray] = field(default_factory=dict)
     max_norm_factor: float | None = None
     skipped_reason: str | None = None
     cuts: dict[str, Cut] = field(default_factory=dict)
     decomposition: Decomposition | None = None
 
     def roundoff(self, dtype: Any) -> Roundoff:
-        """What a cast of W(k) to `dtype` would change, against what the cut removed and kept (truncation.md, section 3)."""
+        """What a cast of W(k) to `dtype` would change, against what the cut removed and kept (truncation.md, section 3).
+
+        Over `matrices`; over all cuts where `dtype` is float32, which changes none.
+        """
         if self.decomposition is None:
-            return roundoff(dtype, {}, {}, {})
-        return roundoff(dtype, self.leaves, self.cuts, self.decomposition.matrices)
+            return roundoff({}, {}, {})
+        exact = dict.fromkeys(self.cuts, 0.0) if np.dtype(dtype) == np.float32 else None
+        errors = exact or {name: cast_error(weights, dtype) for name, weights in self.matrices.items()}
+        return roundoff(errors, self.cuts, self.decomposition.matrices)
 
 
 class Reconstructor:
@@ -43,20 +50,30 @@ class Reconstructor:
 
     Memory, once a level that is neither base nor ft was asked for: float32 leaves handed out, one running sum and one
     long-side factor of the size of the selected matrices each, and the r × r bases; nothing of it grows with the number
-    of levels. Base and fine-tuned weights are read through the given leaves (memory-mapped, if lazy).
+    of levels. Base and fine-tuned weights are read through the given leaves (memory-mapped, if lazy). With `only`, nothing is
+    held of the other matrices: of several processes that divide them (`spectral.divide`), each holds its share.
     """
 
     def __init__(self, decomposition: Decomposition, base: Mapping[str, Any], ft: Mapping[str, Any], *,
-                 residual: str = "ft", workers: int | None = None):
-        """`base`, `ft`: path → leaf as for `decompose`; `residual`: ft or base, the value of unselected matrices there."""
+                 residual: str = "ft", workers: int | None = None, only: Callable[[MatrixRef], bool] | None = None):
+        """Read nothing yet.
+
+        Args:
+          base, ft: path → leaf as for `decompose`.
+          residual: ft or base, the value of unselected matrices in `leaves`.
+          only: which matrices to rebuild; then `leaves` stays empty and `matrices` holds these. Default: all, as whole leaves.
+        """
         self._decomposition = decomposition
         self._base, self._ft, self._rest = base, ft, ft if residual == "ft" else base
-        self._rebuilders = {name: Rebuilder(svd, base, ft) for name, svd in decomposition.matrices.items()}
+        self._whole = only is None
+        self._rebuilders = {name: Rebuilder(svd, base, ft) for name, svd in decomposition.matrices.items()
+                            if only is None or only(svd.ref)}
         self._workers = workers or core_count()
         self._leaves: dict[str, np.ndarray] = {}
+        self._matrices: dict[str, np.ndarray] = {}
 
     def weights(self, level: Level) -> Weights:
-        """W(k) of every touched leaf. Its bits depend on the level's operator, k or parameter, and seed alone.
+        """W(k) of every matrix. Its bits depend on the level's operator, k or parameter, and seed alone.
 
         Raises:
           InputError: the level does not suit the decomposition, or a checkpoint changed since it was decomposed.
@@ -80,24 +97,27 @@ class Reconstructor:
         """Name → `(A (k, in), B (out, k))` float32 with (B A)ᵀ = c·ΔW(g), ordered by singular value.
 
         So slicing the first k rows and columns of a top_k adapter of rank K is the one of rank k. Matrices that keep
-        nothing are left out. The full update is given by its ρ numerically non-zero components.
+        nothing, and those that `only` leaves out, are not there. The full update is given by its ρ numerically non-zero
+        components.
         """
         cuts, reason = cuts_of(level, self._decomposition)
         if reason is not None:
             raise InputError(reason)
-        pairs = {name: self._rebuilders[name].factors(cut) for name, cut in cuts.items() if cut.end != "base"}
+        pairs = {name: rebuilder.factors(cuts[name]) for name, rebuilder in self._rebuilders.items()
+                 if cuts[name].end != "base"}
         return {name: (left, np.ascontiguousarray(right.T)) for name, (left, right) in pairs.items() if len(left)}
 
     def _write(self, cuts: dict[str, Cut], factor: float | None) -> Weights:
-        if not self._leaves:
-            self._leaves = self._residual_leaves()
+        if not self._matrices:
+            self._allocate()
         with ThreadPoolExecutor(self._workers) as pool:
-            list(pool.map(lambda name: self._rebuilders[name].write(cuts[name], self._target(name)), cuts))
-        return Weights(self._leaves, factor, None, cuts, self._decomposition)
+            list(pool.map(lambda name: self._rebuilders[name].write(cuts[name], self._matrices[name]), self._rebuilders))
+        return Weights(self._leaves, self._matrices, factor, None, cuts, self._decomposition)
 
-    def _target(self, name: str) -> np.ndarray:
-        ref = self._decomposition.matrices[name].ref
-        return writable_matrix(self._leaves[ref.path], ref)
+    def _allocate(self) -> None:
+        self._leaves = self._residual_leaves() if self._whole else {}
+        self._matrices = {name: writable_matrix(self._leaves[rebuilder.svd.ref.path], rebuilder.svd.ref) if self._whole
+                          else np.empty(rebuilder.svd.shape, np.float32) for name, rebuilder in self._rebuilders.items()}
 
     def _residual_leaves(self) -> dict[str, np.ndarray]:
         """Every touched leaf with its residual value, so that unselected parts of it are right from the start."""

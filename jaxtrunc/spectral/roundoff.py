@@ -7,7 +7,6 @@ import numpy as np
 
 from jaxtrunc.spectral.cuts import Cut
 from jaxtrunc.spectral.decomposition import MatrixSVD
-from jaxtrunc.spectral.view import writable_matrix
 
 
 class Summary(TypedDict):
@@ -24,13 +23,11 @@ class Roundoff(TypedDict):
     delta: Summary | None
 
 
-def roundoff(dtype: Any, leaves: Mapping[str, np.ndarray], cuts: Mapping[str, Cut],
-             matrices: Mapping[str, MatrixSVD]) -> Roundoff:
-    """Cast error of each W(k) relative to ‖ΔW − c·ΔW(g)‖_F and ‖c·ΔW(g)‖_F (truncation.md, section 3)."""
+def roundoff(errors: Mapping[str, float], cuts: Mapping[str, Cut], matrices: Mapping[str, MatrixSVD]) -> Roundoff:
+    """Cast error of each W(k), by name, relative to ‖ΔW − c·ΔW(g)‖_F and ‖c·ΔW(g)‖_F (truncation.md, section 3)."""
     ratios, deltas = [], []
-    for name, cut in cuts.items():
-        svd = matrices[name]
-        error = cast_error(writable_matrix(leaves[svd.ref.path], svd.ref), dtype)
+    for name, error in errors.items():
+        cut, svd = cuts[name], matrices[name]
         removed, kept = svd.norm(1 - cut.factor * cut.gains), svd.norm(cut.factor * cut.gains)
         if removed:
             ratios.append(error / removed)
