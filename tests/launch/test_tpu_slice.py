@@ -101,11 +101,17 @@ def test_dry_run_prints_and_does_nothing(standins, arguments):
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
-    (("creat", *SLICE), "unknown command 'creat'"), (("run",), "expected the name of a slice"), (("run", "--zone"), "found '--zone'"),
-    (("create", "mine", *KIND), "--zone is missing"), (("create", *SLICE), "--type is missing"),
-    (("run", *SLICE, "--", "c.yaml"), "--run-id is missing"), (("run", *SLICE, "--run-id", "x"), "expected -- CONFIG.yaml"),
-    (("run", *SLICE, "--run-id", "../x", "--", "c"), "--run-id: expected letters"), (("run", *SLICE, "c.yaml"), "after --"),
-    (("babysit", *SLICE, *KIND, "--run-id", "x", "--", "c"), "--bucket is missing"), (("run", *SLICE, "--poll", "a"), "--poll")])
+    (("creat", *SLICE), "unknown command 'creat'"),
+    (("run",), "expected the name of a slice"),
+    (("run", "--zone"), "found '--zone'"),
+    (("create", "mine", *KIND), "--zone is missing"),
+    (("create", *SLICE), "--type is missing"),
+    (("run", *SLICE, "--", "c.yaml"), "--run-id is missing"),
+    (("run", *SLICE, "--run-id", "x"), "expected -- CONFIG.yaml"),
+    (("run", *SLICE, "--run-id", "../x", "--", "c"), "--run-id: expected letters"),
+    (("run", *SLICE, "c.yaml"), "after --"),
+    (("babysit", *SLICE, *KIND, "--run-id", "x", "--", "c"), "--bucket is missing"),
+    (("run", *SLICE, "--poll", "a"), "--poll: expected whole seconds")])
 def test_wrong_usage_is_one_sentence_and_code_2(standins, arguments, says):
     done = tpu(standins, *arguments)
     assert done.returncode == 2 and says in done.stderr and done.stderr.count("\n") == 1
