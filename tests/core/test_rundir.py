@@ -1,6 +1,9 @@
 """What may be written into a run directory, and what is noticed of it."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -51,11 +54,11 @@ def test_a_resumed_stage_finds_what_was_there(run):
 def test_checksums_notice_a_change(run):
     with run.stage("decomposition") as staged:
         (staged / "s.bin").write_bytes(b"1234")
-    run.verify("decomposition")
+    run.verify("decomposition", "decompose")
     assert run.manifest["files"] == {"decomposition/s.bin": sha256(run / "decomposition" / "s.bin")}
     (run / "decomposition" / "s.bin").write_bytes(b"1235")
     with pytest.raises(InputError, match=r"s\.bin: missing or changed"):
-        run.verify("decomposition")
+        run.verify("decomposition", "decompose")
 
 
 def test_a_resume_with_another_base_is_refused(run):
@@ -66,8 +69,42 @@ def test_a_resume_with_another_base_is_refused(run):
 
 
 def test_one_process_at_a_time(run):
-    with run.lock(), pytest.raises(InputError, match="another jaxtrunc process"), run.lock():
+    with run.lock(), pytest.raises(InputError, match=rf"process {os.getpid()} on .*, since 20.* is writing here"), run.lock():
         pass
+    with run.lock():
+        pass
+
+
+def test_a_killed_writer_leaves_no_lock(run):
+    code = ("import sys, os; from pathlib import Path; from jaxtrunc.core.rundir import RunDir\n"
+            "with RunDir(Path(sys.argv[1])).lock(): os.kill(os.getpid(), 9)")
+    assert subprocess.run([sys.executable, "-c", code, str(run.path)]).returncode == -9
+    with run.lock():
+        pass
+
+
+def test_what_was_changed_is_named_and_made_again(run, capsys):
+    with run.stage("decomposition") as staged:
+        (staged / "a.bin").write_bytes(b"1234")
+        (staged / "b.bin").write_bytes(b"5678")
+    assert run.is_finished("decomposition")
+    (run / "decomposition" / "b.bin").write_bytes(b"5679")
+    assert not run.is_finished("decomposition")
+    assert str(run / "decomposition" / "b.bin") in capsys.readouterr().err and not (run / "decomposition").exists()
+    with run.stage("decomposition", resume=True) as staged:
+        assert (staged / "a.bin").read_bytes() == b"1234"  # what is sound can be kept
+        (staged / "b.bin").write_bytes(b"5678")
+    assert run.is_finished("decomposition")
+    run.verify("decomposition", "decompose")
+
+
+def test_a_kill_between_the_renaming_and_the_checksums(run, monkeypatch):
+    monkeypatch.setattr(RunDir, "seal", lambda *_: None)
+    with run.stage("decomposition") as staged:
+        (staged / "a.bin").write_bytes(b"1234")
+    assert run.manifest["files"] == {}
+    assert run.is_finished("decomposition")
+    assert run.manifest["files"] == {"decomposition/a.bin": sha256(run / "decomposition" / "a.bin")}
 
 
 def test_paths_inside_are_relative(run, tmp_path):
