@@ -14,7 +14,8 @@ Starts COMMAND N times with JAX_COORDINATOR_ADDRESS (a free port here), JAX_NUM_
   --processes N   how many processes
   --devices D     virtual CPU devices for each (JAX_PLATFORMS=cpu)
   --gpus G        GPUs of this machine, dealt out evenly; N must divide G
-  --grace S       seconds between TERM and KILL for the others, once one has failed or you press Ctrl-C
+  --grace S       seconds the others have to stop once one has failed: half of them by themselves, then TERM, then KILL;
+                  Ctrl-C sends TERM at once
   --dry-run       print the commands and do nothing
 
 Every line of output is headed by the number of its process. The exit code is the worst of all: 1 (failed) before 2 (wrong
@@ -65,14 +66,17 @@ kill_groups() {
     for pid in "${pids[@]}"; do kill -KILL -- "-$pid" 2>/dev/null || true; done
 }
 
-# TERM to all that still run, KILL after the grace period.
+# TERM to all that still run, after $1 seconds in which they may stop by themselves and say why; KILL after the grace period.
 stop_all() {
     [[ -z "$killer" ]] || return 0
-    kill -TERM "${pids[@]}" 2>/dev/null || true
     (
-        sleep "$grace" &
-        trap 'kill $!' TERM
-        wait $! && kill_groups
+        trap 'kill "$!" && exit' TERM
+        sleep "$1" &
+        wait "$!"
+        kill -TERM "${pids[@]}" 2>/dev/null || true
+        sleep "$((grace - $1))" &
+        wait "$!"
+        kill_groups
     ) &
     killer=$!
 }
@@ -112,7 +116,7 @@ note() {
     [[ ${rank[meant]} -le ${rank[worst]} ]] || worst=$meant
     if [[ $2 -ne 0 && -z "$killer" ]]; then
         say "process $1 ended with code $2; the others have $grace s to stop"
-        stop_all
+        stop_all $((grace / 2))
     fi
 }
 
@@ -149,7 +153,7 @@ if [[ "$dry_run" == yes ]]; then
 fi
 
 set -m # each process in a group of its own: Ctrl-C reaches this script alone, which passes it on as TERM
-trap stop_all INT TERM
+trap 'stop_all 0' INT TERM
 for ((id = 0; id < processes; id++)); do start "$id"; done
 watch
 [[ -z "$killer" ]] || kill "$killer" 2>/dev/null || true
