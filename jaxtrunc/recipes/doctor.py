@@ -1,47 +1,50 @@
-"""`jaxtrunc doctor`: what is installed, which devices are seen, and whether a small decomposition comes out right."""
+"""`jaxtrunc doctor`: what is here, whether it works, and what to do about what does not."""
 
-import os
+import sys
 
 import jax
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxtrunc import spectral
-from jaxtrunc.core import environment
-from jaxtrunc.core.errors import JaxtruncError, RunFailed
+from jaxtrunc.core import processes
+from jaxtrunc.core.errors import RunFailed
+from jaxtrunc.recipes.checks import hardware, numerics, software
+from jaxtrunc.recipes.checks.finding import Finding, Findings
 
-TOLERANCE = {"gram64": 1e-10, "host": 1e-10, "device": 1e-4}  # of the largest singular value; device is float32
+CHECKS = (hardware.processes_and_devices, hardware.memory, software.versions, software.settings, numerics.precision,
+          hardware.collective, numerics.decomposition, software.directory)
 
 
 def doctor() -> None:
-    """Print the state of the installation; `RunFailed` if a decomposition is wrong."""
-    facts = environment.describe()
-    table = Table("what", "found", title="jaxtrunc doctor")
-    for name, version in facts["versions"].items():
-        table.add_row(name, version or "[red]missing[/red]")
-    table.add_row("backend", f"{facts['backend']}, {facts['device_count']} × {', '.join(facts['devices'])}")
-    table.add_row("platform", facts["platform"])
-    table.add_row("cores", str(os.cpu_count()))
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "XLA_FLAGS", "HF_HOME", "HF_HUB_OFFLINE"):
-        table.add_row(name, os.environ.get(name, "not set"))
-    errors = {backend: decomposition_error(backend) for backend in TOLERANCE}
-    for backend, error in errors.items():
-        table.add_row(f"decomposition, {backend}", error if isinstance(error, str) else f"σ error {error:.1e}")
-    Console().print(table)
-    wrong = [name for name, error in errors.items() if isinstance(error, str) or error > TOLERANCE[name]]
+    """Print what was found, and a remedy for each fault; of several processes the first prints all, the others only faults.
+
+    Raises:
+      RunFailed: something is wrong in this or another process.
+    """
+    found: Findings = [finding for check in CHECKS for finding in check()]
+    bad = [finding for finding in found if finding.remedy]
+    if processes.is_main():
+        _print_table(found)
+    _print_advice(bad if processes.is_main() else [finding for finding in bad if finding.wrong])
+    wrong = sum(processes.collect(sum(finding.wrong for finding in bad)))
     if wrong:
-        raise RunFailed(f"doctor: the decomposition is wrong with backend {', '.join(wrong)}; use another --backend")
+        raise RunFailed(f"doctor: {wrong} {'things are' if wrong > 1 else 'thing is'} wrong; what to do stands above")
+    if processes.is_main() and not bad:
+        print("nothing is wrong")
 
 
-def decomposition_error(backend: str) -> float | str:
-    """Largest error of the singular values of two random matrices, relative to σ₁, against NumPy in float64."""
-    update = np.asarray(jax.random.normal(jax.random.key(0), (2, 96, 64)), np.float32)
-    base = {"probe": np.zeros_like(update)}
-    refs = spectral.references({"probe": update.shape}, None)
-    try:
-        found = spectral.decompose(base, {"probe": update}, refs, backend=backend)
-    except (JaxtruncError, RuntimeError, ValueError) as error:
-        return f"{type(error).__name__}: {error}"
-    truth = np.linalg.svd(update.astype(np.float64), compute_uv=False)
-    return max(float(np.abs(svd.s - truth[svd.ref.index]).max() / truth[svd.ref.index][0]) for svd in found.matrices.values())
+def _print_table(found: Findings) -> None:
+    table = Table("what", "found", title="jaxtrunc doctor")
+    for finding in found:
+        table.add_row(finding.what, finding.found, style="red" if finding.wrong else "yellow" if finding.remedy else None)
+    Console(width=None if sys.stdout.isatty() else 140, markup=False).print(table)
+
+
+def _print_advice(bad: Findings) -> None:
+    where = f"process {jax.process_index()}, " if jax.process_count() > 1 else ""
+    for finding in bad:
+        print(f"{'wrong' if finding.wrong else 'advice'}: {where}{_line(finding)}", flush=True)
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.what}: {finding.found}. {finding.remedy}"

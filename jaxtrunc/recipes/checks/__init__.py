@@ -1,0 +1,1 @@
+"""The checks of `jaxtrunc doctor`: each is a function that returns findings and changes nothing."""
