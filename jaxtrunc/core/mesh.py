@@ -1,20 +1,29 @@
 """The two layouts: *compute* (data, fsdp, tensor) for models, *spectral* (stacked matrices over all devices)."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-from jax.sharding import AxisType, Mesh, NamedSharding
+import numpy as np
+from jax.experimental import mesh_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, Sharding
 from jax.sharding import PartitionSpec as P
 
 from jaxtrunc.core.errors import InputError
 
 COMPUTE_AXES = ("data", "fsdp", "tensor")
+# What splits the last two axes of a matrix, by the last two parts of its path; other kernels are `(fsdp, tensor)`.
+# A block needs one all-reduce over `tensor` after attention and one after the MLP (Shoeybi et al. 2019, arXiv 1909.08053):
+# what one kernel divides by its output, the next (`o_proj`, `down_proj`) takes divided by its input.
+# The vocabulary lies over `tensor` in the embedding and in the head, so that logits are divided over it too.
+SPLITS = {"o_proj/kernel": ("tensor", "fsdp"), "down_proj/kernel": ("tensor", "fsdp"), "embed/embedding": ("tensor", "fsdp")}
 
 
 def compute_mesh(data: int | None = None, fsdp: int = 1, tensor: int = 1) -> Mesh:
-    """Mesh over (data, fsdp, tensor); `data=None` takes the devices that the other two leave.
+    """Mesh over (data, fsdp, tensor) of all processes; `data=None` takes the devices that the other two leave.
+
+    Neighbours along `tensor` are neighbours in the machine too: where the network gives no better order, the devices of a
+    process stay together, and `data` reaches over processes first.
 
     Raises:
       InputError: the sizes do not multiply to the number of devices.
@@ -22,13 +31,22 @@ def compute_mesh(data: int | None = None, fsdp: int = 1, tensor: int = 1) -> Mes
     count = jax.device_count()
     data = count // max(fsdp * tensor, 1) if data is None else data
     if min(data, fsdp, tensor) < 1 or data * fsdp * tensor != count:
-        raise InputError(f"mesh: data={data} × fsdp={fsdp} × tensor={tensor} is not the number of devices, {count}")
-    return jax.make_mesh((data, fsdp, tensor), COMPUTE_AXES, axis_types=(AxisType.Auto,) * 3)
+        raise InputError(f"mesh: data={data} × fsdp={fsdp} × tensor={tensor} is not the number of devices, {count}{_processes()}")
+    devices = mesh_utils.create_device_mesh((data, fsdp, tensor), allow_split_physical_axes=True)
+    return Mesh(devices, COMPUTE_AXES, axis_types=(AxisType.Auto,) * 3)
+
+
+def _processes() -> str:
+    """How many processes the devices belong to, where there are several."""
+    return "" if jax.process_count() == 1 else f" ({jax.process_count()} processes of {jax.local_device_count()})"
 
 
 def spectral_mesh() -> Mesh:
-    """One Explicit axis `stack` over every device: a decomposition that would gather is an error, not a slow surprise."""
-    return jax.make_mesh((jax.device_count(),), ("stack",), axis_types=(AxisType.Explicit,))
+    """One Explicit axis `stack` over the devices of this process, which has its own matrices to decompose.
+
+    A decomposition that would gather is an error, not a slow surprise.
+    """
+    return jax.make_mesh((jax.local_device_count(),), ("stack",), devices=jax.local_devices(), axis_types=(AxisType.Explicit,))
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -41,8 +59,15 @@ def batch_divisor(mesh: Mesh) -> int:
     return mesh.shape["data"] * mesh.shape["fsdp"]
 
 
+def replicated(mesh: Mesh) -> NamedSharding:
+    """A whole copy on every device: what every process can read."""
+    return NamedSharding(mesh, P())
+
+
 def param_shardings(mesh: Mesh, shapes: Mapping[str, Any]) -> dict[str, NamedSharding]:
-    """Sharding by path: kernels split their input over `fsdp` and their output over `tensor`, the rest is replicated.
+    """Sharding by path: matrices are divided over `fsdp` and `tensor` as `SPLITS` says, the rest is replicated.
+
+    An axis whose size is no multiple of the mesh axis stays whole.
 
     Args:
       mesh: a compute mesh.
@@ -54,6 +79,12 @@ def param_shardings(mesh: Mesh, shapes: Mapping[str, Any]) -> dict[str, NamedSha
 def _spec(mesh: Mesh, path: str, shape: tuple[int, ...]) -> P:
     if not path.endswith(("kernel", "embedding")) or len(shape) < 2:
         return P()
-    ends = tuple(axis if math.gcd(size, mesh.shape[axis]) == mesh.shape[axis] else None
-                 for axis, size in zip(("fsdp", "tensor"), shape[-2:], strict=True))
+    splits = SPLITS.get("/".join(path.split("/")[-2:]), ("fsdp", "tensor"))
+    ends = (axis if size % mesh.shape[axis] == 0 else None for axis, size in zip(splits, shape[-2:], strict=True))
     return P(*(None,) * (len(shape) - 2), *ends)
+
+
+def place(array: Any, sharding: Sharding) -> jax.Array:
+    """An array that this host holds whole, laid out so; each process gives its own devices their parts and no more."""
+    host = np.asarray(array)
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])

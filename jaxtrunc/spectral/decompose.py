@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
@@ -14,15 +14,13 @@ from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.mesh import spectral_mesh
 from jaxtrunc.core.progress import Advance
 from jaxtrunc.spectral.backends import Backend, find_backend
+from jaxtrunc.spectral.backends.rows import by_rows, decompose_rows
 from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, numerical_rank, tree_order
-from jaxtrunc.spectral.shares import cost
+from jaxtrunc.spectral.owned import Leaves, owned
 from jaxtrunc.spectral.view import MatrixRef, content_hash, read_matrix, release
 
 ZERO = 1e-8
 """A ΔW without a larger entry counts as zero."""
-
-Leaves = Mapping[str, Any]
-
 
 @dataclass(frozen=True, eq=False)
 class Input:
@@ -35,13 +33,14 @@ class Input:
 
 def decompose(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], *, backend: str = "gram64", workers: int | None = None,
               mesh: Mesh | None = None, advance: Advance | None = None) -> Decomposition:
-    """Decompose every ΔW = f32(ft) − f32(base) named by `refs`.
+    """Decompose every ΔW = f32(ft) − f32(base) named by `refs`; of several processes, each those that are its own.
 
     Args:
-      base, ft: path → leaf: a stacked array, or a lazy leaf whose `leaf[i]` is batch entry i.
+      base, ft: path → leaf: a stacked array, a lazy leaf whose `leaf[i]` is batch entry i, or a JAX array sharded over the
+        devices of all processes, which is laid out anew without gathering a matrix.
       backend: gram64, host, device, randomized or gram32.
       workers: threads over matrices, one BLAS thread each being best; default one per core.
-      mesh: for the device backend; default all devices.
+      mesh: for the device backend, of this process's devices; default all of them.
       advance: called once per matrix.
 
     Raises:
@@ -55,18 +54,18 @@ def decompose(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], *, backend: s
 
 def each(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], *, backend: str = "gram64", workers: int | None = None,
          mesh: Mesh | None = None, advance: Advance | None = None) -> Iterator[tuple[MatrixRef, MatrixSVD | None]]:
-    """As `decompose`, but yields each matrix as it is finished, costliest first; None stands for a zero ΔW."""
+    """As `decompose`, but yields each matrix as it is finished; None stands for a zero ΔW."""
     check_shapes(base, ft, refs)
     chosen = find_backend(backend)
-    costly_first = sorted(refs, key=lambda ref: -cost(ref.shape))
-    if chosen.stacked:
-        results = _stacked(base, ft, costly_first, chosen, mesh or spectral_mesh())
-    else:
-        results = _pooled(base, ft, costly_first, chosen, workers or core_count())
-    for ref, svd in results:
-        if advance:
-            advance(1, ref.name)
-        yield ref, svd
+    for own_base, own_ft, own in owned(base, ft, refs):
+        if chosen.stacked:
+            results = _stacked(own_base, own_ft, own, chosen, mesh or spectral_mesh())
+        else:
+            results = _pooled(own_base, own_ft, own, chosen, workers or core_count())
+        for ref, svd in results:
+            if advance:
+                advance(1, ref.name)
+            yield ref, svd
 
 
 def core_count() -> int:
@@ -106,16 +105,29 @@ def _pooled(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], backend: Backen
 
 def _stacked(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], backend: Backend,
              mesh: Mesh) -> Iterator[tuple[MatrixRef, MatrixSVD | None]]:
-    """One matrix per device at a time: one compilation per shape, and memory for one matrix each."""
+    """One matrix per device at a time, or a long one over all: one compilation per shape, and memory for one matrix each."""
     shapes: dict[tuple[int, int], list[MatrixRef]] = defaultdict(list)
     for ref in refs:
         shapes[max(ref.shape), min(ref.shape)].append(ref)
-    for group in shapes.values():
-        for start in range(0, len(group), mesh.size):
-            inputs = [_read(base, ft, ref) for ref in group[start:start + mesh.size]]
-            values, bases = backend.factor(np.stack([given.tall for given in inputs]), mesh)
-            for given, s, basis in zip(inputs, values, bases, strict=True):
-                yield given.ref, None if is_zero(given.tall) else _finish(given, s, basis)
+    for shape, group in shapes.items():
+        together = 1 if by_rows(shape) else mesh.size
+        for start in range(0, len(group), together):
+            inputs = [_read(base, ft, ref) for ref in group[start:start + together]]
+            yield from _by_rows(inputs[0], mesh) if by_rows(shape) else _stack(inputs, backend, mesh)
+
+
+def _stack(inputs: Sequence[Input], backend: Backend, mesh: Mesh) -> Iterator[tuple[MatrixRef, MatrixSVD | None]]:
+    values, bases = backend.factor(np.stack([given.tall for given in inputs]), mesh)
+    for given, s, basis in zip(inputs, values, bases, strict=True):
+        yield given.ref, None if is_zero(given.tall) else _finish(given, s, basis)
+
+
+def _by_rows(given: Input, mesh: Mesh) -> Iterator[tuple[MatrixRef, MatrixSVD | None]]:
+    if is_zero(given.tall):
+        yield given.ref, None
+        return
+    s, basis = decompose_rows(given.tall, mesh)
+    yield given.ref, _finish(given, s, basis, leading=basis.dtype != np.float64)  # a float32 Gram matrix loses the tail
 
 
 def _read(base: Leaves, ft: Leaves, ref: MatrixRef) -> Input:

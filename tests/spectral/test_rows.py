@@ -1,0 +1,104 @@
+"""Vocabulary-size matrices: rows over the mesh, one summed Gram matrix, singular values as LAPACK's in float64."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from matrices import OnZero, decomposed, distance, gaussian, truth, with_spectrum
+
+from jaxtrunc.core.mesh import spectral_mesh
+from jaxtrunc.spectral.backends import rows
+
+V, R = 1501, 48  # a number of rows that no mesh divides
+SPECTRA = {"power law": np.arange(1, R + 1.0) ** -1, "condition 1e5": np.geomspace(1, 1e-5, R),
+           "one head and a flat tail": np.r_[10.0, np.full(R - 1, 1e-2)]}
+
+
+def mesh_of(count: int) -> Mesh:
+    return jax.make_mesh((count,), ("stack",), devices=jax.devices()[:count], axis_types=(AxisType.Explicit,))
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+@pytest.mark.parametrize("planted", SPECTRA)
+def test_a_planted_spectrum_is_found_on_any_number_of_devices(planted, count):
+    tall = with_spectrum(SPECTRA[planted], V, R)
+    s, basis = rows.decompose_rows(tall, mesh_of(count))
+    wanted = np.linalg.svd(tall.astype(np.float64), compute_uv=False)
+    np.testing.assert_allclose(s, wanted, rtol=0, atol=1e-12 * wanted[0])
+    np.testing.assert_allclose(s, wanted, rtol=1e-9)  # the smallest ones too
+    np.testing.assert_allclose(s, SPECTRA[planted], rtol=0, atol=1e-6 * wanted[0])  # what float32 leaves of the planted ones
+    np.testing.assert_allclose(basis.T @ basis, np.eye(R), atol=1e-12)
+
+
+def test_which_matrices_are_divided_by_rows():
+    assert rows.by_rows((151_936, 896)) and rows.by_rows((128_256, 8192))
+    assert not any(map(rows.by_rows, [(4864, 896), (896, 896), (18_944, 3584), (28_672, 8192), (8192, 1024)]))
+
+
+@pytest.mark.parametrize("shape", [(V, R), (R, V)], ids=["embedding", "head"])
+def test_the_device_backend_takes_this_way_by_itself(shape, monkeypatch):
+    taken = []
+    real = rows.compiled
+    monkeypatch.setattr(rows, "compiled", lambda *given: (taken.append(given), real(*given))[1])
+    update = gaussian(*shape) + with_spectrum(np.linspace(1.0, 0.9, 6), *shape)
+    made = OnZero(update, backend="device")
+    assert len(taken) == 1 and made.svd.complete and made.svd.rank == R
+    assert distance(made.cut("top_k", 6), truth(update, np.arange(6))) < 1e-6
+    host = OnZero(update, backend="host").svd
+    np.testing.assert_allclose(made.svd.s, host.s, rtol=0, atol=1e-12 * host.s[0])
+
+
+def test_an_unchanged_vocabulary_is_skipped():
+    base = {"embed/embedding": gaussian(V, R), "mlp/kernel": gaussian(64, R)}
+    found = decomposed(base, base | {"mlp/kernel": gaussian(64, R, 1)}, backend="device")
+    assert list(found.skipped) == ["embed/embedding"] and list(found.matrices) == ["mlp/kernel"]
+
+
+def test_without_float64_only_leading_components_are_claimed(monkeypatch):
+    """As on a TPU."""
+    monkeypatch.setattr(rows, "has_float64", lambda mesh: False)
+    made = OnZero(with_spectrum(np.r_[np.linspace(4, 3, 12), np.full(R - 12, 1e-3)], V, R), backend="device")
+    assert made.svd.leading and not made.svd.complete and len(made.svd.s) == 12 and made.svd.basis.dtype == np.float32
+    np.testing.assert_allclose(made.svd.s, np.linalg.svd(made.update.astype(np.float64), compute_uv=False)[:12], rtol=1e-4)
+
+
+@pytest.mark.parametrize("fault", ["error", "not finite"])
+def test_what_fails_on_the_device_is_done_on_the_host(monkeypatch, fault):
+    def broken(mesh, dtype):
+        def run(placed):
+            if fault == "error":
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+            return np.full(R, np.nan), np.zeros((R, R))
+
+        return run
+
+    monkeypatch.setattr(rows, "compiled", broken)
+    tall = gaussian(V, R)
+    s, _ = rows.decompose_rows(tall, mesh_of(2))
+    np.testing.assert_allclose(s, np.linalg.svd(tall.astype(np.float64), compute_uv=False), rtol=1e-11)
+
+
+def collectives(text: str) -> list[tuple[str, str]]:
+    """Kind and shape of every collective in a compiled program."""
+    return re.findall(r"= \(?(\w+\[[\d,]*\]).*? (all-gather|all-to-all|all-reduce|collective-permute)(?:-start)?\(", text)
+
+
+def test_one_sum_of_gram_matrices_one_of_norms_and_no_gather():
+    """The compiled program, as XLA will run it."""
+    mesh = spectral_mesh()
+    with jax.enable_x64(True):
+        tall = jax.ShapeDtypeStruct((1504, R), jnp.float32, sharding=NamedSharding(mesh, P("stack")))
+        text = rows.compiled(mesh, jnp.float64).lower(tall).compile().as_text()
+    assert sorted(collectives(text)) == [(f"f64[{R},{R}]", "all-reduce"), (f"f64[{R}]", "all-reduce")]
+    assert f"[{1504 // 8},{R}]" in text and "[1504," not in text  # each device sees its own rows
+
+
+def test_the_check_above_would_see_a_gather():
+    mesh = jax.make_mesh((8,), ("stack",), axis_types=(AxisType.Auto,))
+    tall = jax.ShapeDtypeStruct((1504, R), jnp.float32, sharding=NamedSharding(mesh, P("stack")))
+    text = jax.jit(lambda x: jnp.linalg.qr(x, mode="r")).lower(tall).compile().as_text()
+    assert (f"f32[1504,{R}]", "all-gather") in collectives(text)
