@@ -1,6 +1,7 @@
 """The program: parse a verb, run it, turn what went wrong into one line and an exit code."""
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -74,7 +75,10 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt | _Terminated):
         return "interrupted; the same command with --resume continues"
     if isinstance(error, OSError):
-        return (f"{error.filename}: " if error.filename else "") + (error.strerror or str(error))
+        place = f"{error.filename}: " if error.filename else ""
+        full = error.errno == errno.ENOSPC
+        remedy = "; make room, then give the same command again (with --resume where it has it)" if full else ""
+        return place + (error.strerror or str(error)) + remedy
     return f"{type(error).__name__}: {error} (a defect of jaxtrunc; --debug shows where)"
 
 

@@ -43,6 +43,17 @@ def refuse_taken(directory: Path) -> None:
 
 
 @contextmanager
+def naming(directory: Path) -> Iterator[None]:
+    """An error of the system that names no file (a full disk while writing) gets the name of the directory."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(directory)
+        raise
+
+
+@contextmanager
 def new_directory(final: Path) -> Iterator[Path]:
     """A directory to write into that becomes `final` only if the block succeeds; `InputError` if `final` is taken."""
     refuse_taken(final)
@@ -51,7 +62,8 @@ def new_directory(final: Path) -> Iterator[Path]:
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir()
     try:
-        yield staged
+        with naming(final):
+            yield staged
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise

@@ -15,7 +15,7 @@ from typing import Any
 from jaxtrunc.core import jsonio
 from jaxtrunc.core.cluster import HOST
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.core.files import publish, staging_name
+from jaxtrunc.core.files import naming, publish, staging_name
 from jaxtrunc.core.lock import LOCK, one_writer
 from jaxtrunc.core.processes import is_main, wait_for_all
 from jaxtrunc.core.progress import say
@@ -157,7 +157,7 @@ class RunDir:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other programs out of this run directory for the length of the block."""
-        with one_writer(self.path) if is_main() else nullcontext():
+        with naming(self.path), one_writer(self.path) if is_main() else nullcontext():
             yield
 
 

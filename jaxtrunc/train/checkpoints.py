@@ -1,5 +1,9 @@
 """Training checkpoints. The only file that imports the v1 path of orbax (0.12 has it under `experimental`)."""
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +11,9 @@ import jax
 import orbax.checkpoint.experimental.v1 as ocp
 
 from jaxtrunc.core.errors import InputError
+from jaxtrunc.train.fingerprint import fingerprint
+
+FINGERPRINT = "fingerprint"
 
 
 class CheckpointStore:
@@ -24,7 +31,8 @@ class CheckpointStore:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._checkpointer.close()
+        with _full_disk_named(self.directory):
+            self._checkpointer.close()  # says once more what went wrong in a save
 
     @property
     def steps(self) -> list[int]:
@@ -34,7 +42,8 @@ class CheckpointStore:
     def save(self, step: int, arrays: Any, facts: dict[str, Any], keep: tuple[int | None, ...] = ()) -> None:
         """Write checkpoint `step`, then delete those that are neither it, nor the one before it, nor in `keep`."""
         if step not in self.steps:
-            self._checkpointer.save(step, arrays, force=True, custom_metadata=facts)
+            with _full_disk_named(self.directory):
+                self._checkpointer.save(step, arrays, force=True, custom_metadata=facts | {FINGERPRINT: fingerprint(arrays)})
         for old in self.steps[:-2]:
             if old not in keep:
                 self._checkpointer.delete(old)
@@ -47,11 +56,28 @@ class CheckpointStore:
         """Arrays of checkpoint `step`, with the structure, dtypes and layout of `like`.
 
         Raises:
-          InputError: the checkpoint holds other tensors than this run trains.
+          InputError: the checkpoint holds other tensors than this run trains, or was changed since it was written.
         """
         wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like)
+        place = self.directory / str(step)
         try:
-            return self._checkpointer.load(step, wanted)
+            arrays = self._checkpointer.load(step, wanted)
         except (ValueError, KeyError) as error:
             reason = str(error).split("\n", 1)[0]
-            raise InputError(f"{self.directory / str(step)}: not a checkpoint of this run ({reason})") from error
+            raise InputError(f"{place}: damaged, or not a checkpoint of this run ({reason})") from error
+        if fingerprint(arrays) != self.facts(step)[FINGERPRINT]:
+            raise InputError(f"{place}: changed since it was written (its arrays have another checksum); delete this folder, and "
+                             "--resume continues from the checkpoint before it")
+        return arrays
+
+
+@contextmanager
+def _full_disk_named(directory: Path) -> Iterator[None]:
+    """Orbax wraps what the system says in errors of many kinds; a full disk becomes an OSError again."""
+    full = os.strerror(errno.ENOSPC)
+    try:
+        yield
+    except Exception as error:
+        if full not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, full, str(directory)) from error
