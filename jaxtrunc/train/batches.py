@@ -2,11 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxtrunc.core.mesh import batch_sharding
+from jaxtrunc.core.mesh import batch_sharding, place
 from jaxtrunc.data import TrainBatch
 
 
@@ -29,7 +28,8 @@ class StepBatch(NamedTuple):
 def step_batch(batch: TrainBatch, mesh: Mesh | None = None) -> StepBatch:
     """Keep only the positions that have a target, so that the head is applied to nothing else.
 
-    M is rounded up to a power of two (few compiled shapes); from half the sequence on, all positions are taken.
+    M is rounded up to a power of two (few compiled shapes); from half the sequence on, all positions are taken. On a mesh
+    each process places the rows of its own devices.
     """
     targets = batch.targets
     most = max(1, int((targets >= 0).sum(axis=1).max()))
@@ -39,4 +39,4 @@ def step_batch(batch: TrainBatch, mesh: Mesh | None = None) -> StepBatch:
         order = np.argsort(targets < 0, axis=1, kind="stable")[:, :width].astype(np.int32)
         positions, labels = order, np.take_along_axis(targets, order, axis=1)
     arrays = StepBatch(batch.tokens, batch.lengths, positions, labels)
-    return arrays if mesh is None else jax.device_put(arrays, batch_sharding(mesh))
+    return arrays if mesh is None else StepBatch(*(x if x is None else place(x, batch_sharding(mesh)) for x in arrays))

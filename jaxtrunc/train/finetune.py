@@ -10,6 +10,7 @@ from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.trees import Params
 from jaxtrunc.data import Stream
 from jaxtrunc.models import DecoderConfig, Execution, leaf_class
+from jaxtrunc.train.layout import laid_out, masters
 from jaxtrunc.train.loop import Job, Validate, train
 from jaxtrunc.train.loss import loss_sum
 from jaxtrunc.train.scope import split
@@ -27,7 +28,7 @@ def finetune(params: Params, cfg: DecoderConfig, stream: Stream, settings: Train
       directory: gets metrics.jsonl and checkpoints/.
       execution: how the forward pass runs; `settings.remat` decides its remat.
       validate: params → accuracy on the validation split.
-      mesh: compute mesh; leaves already laid out over it keep their layout, others are replicated.
+      mesh: compute mesh; leaves already laid out over it keep their layout, others are laid out as `core.mesh` says.
       title: shown beside the progress bar.
 
     Raises:
@@ -36,12 +37,13 @@ def finetune(params: Params, cfg: DecoderConfig, stream: Stream, settings: Train
     def classes(path: str) -> str:
         return leaf_class(cfg, path)
 
-    trained, frozen = split(params, classes, settings.scope)
+    trained, frozen = (laid_out(leaves, mesh) for leaves in split(params, classes, settings.scope))
     if not trained:
         raise InputError(f"train: scope '{settings.scope}' selects no tensor of this model")
     decays = {path: classes(path) != "vector" for path in trained}
     execution = dataclasses.replace(execution, remat=settings.remat)
     loss = partial(_loss, cfg=cfg, execution=execution)
+    trained = masters(trained, mesh)
     return train(Job(title, trained, frozen, decays, loss, stream, settings, directory, validate, mesh), resume=resume)
 
 

@@ -15,12 +15,13 @@ from jaxtrunc.data import Stream
 from jaxtrunc.train.batches import step_batch
 from jaxtrunc.train.bookmark import Bookmark
 from jaxtrunc.train.checkpoints import CheckpointStore
+from jaxtrunc.train.layout import optimiser_state
 from jaxtrunc.train.metrics import MetricsLog
 from jaxtrunc.train.optimiser import adamw, learning_rate
 from jaxtrunc.train.scope import Flat, merge
 from jaxtrunc.train.settings import TrainSettings
-from jaxtrunc.train.step import LossSum, Step, TrainState, first_state, make_step, replicated
-from jaxtrunc.train.stopping import StopRequest, stop_request
+from jaxtrunc.train.step import LossSum, Step, TrainState, make_step
+from jaxtrunc.train.stopping import agreement, stop_request
 
 Validate = Callable[[Params], float]
 
@@ -31,13 +32,13 @@ class Job:
 
     Attributes:
       title: shown beside the progress bar.
-      trained: `{path: float32 leaf}`; consumed.
-      frozen: `{path: leaf}`; never changed.
+      trained: `{path: float32 leaf}`, laid out over `mesh`; consumed.
+      frozen: `{path: leaf}`, laid out too; never changed.
       decays: trained path → whether weight decay applies.
       loss_sum: (params, batch) → summed loss.
       validate: params → accuracy on the validation split, or None.
       directory: gets metrics.jsonl and checkpoints/.
-      mesh: batch rows are split over its data and fsdp axes; None: one device.
+      mesh: batch rows are split over its data and fsdp axes; None: one device and one process.
     """
 
     title: str
@@ -67,8 +68,7 @@ def train(job: Job, *, resume: bool) -> Params:
     """
     _check_rows(job)
     optimiser = adamw(job.settings, job.total_steps, job.decays)
-    state = first_state(job.trained, optimiser, job.mesh)
-    job.frozen = replicated(job.frozen, job.mesh)
+    state = TrainState(job.trained, optimiser_state(optimiser, job.trained, job.mesh))
     with CheckpointStore(job.directory / "checkpoints") as store:
         state, mark = _start(job, state, store, resume)
         try:
@@ -107,7 +107,8 @@ def _start(job: Job, state: TrainState, store: CheckpointStore, resume: bool) ->
 def _run(job: Job, step: Step, state: TrainState, mark: Bookmark, store: CheckpointStore) -> TrainState:
     rate = learning_rate(job.settings, job.total_steps)
     log = MetricsLog(job.directory / "metrics.jsonl", rate, job.settings.log_every, mark.step)
-    with stop_request() as stop, progress(job.title, job.total_steps) as advance:
+    with stop_request() as request, progress(job.title, job.total_steps) as advance:
+        stop = agreement(request, job.mesh)
         advance(mark.step)
         while mark.step < job.total_steps and not mark.stopped:
             log.begin()
@@ -115,13 +116,13 @@ def _run(job: Job, step: Step, state: TrainState, mark: Bookmark, store: Checkpo
             state, measured = step(state, job.frozen, step_batch(batch, job.mesh))
             mark.step += 1
             log.add(mark.step, measured, batch)
-            _after_step(job, state, mark, store, log, stop)
+            _after_step(job, state, mark, store, log, stop())
             advance(1, _note(log, mark))
     return state
 
 
 def _after_step(job: Job, state: TrainState, mark: Bookmark, store: CheckpointStore, log: MetricsLog,
-                stop: StopRequest) -> None:
+                stop: str | None) -> None:
     """Evaluate and checkpoint when due; a checkpoint is written only after its step is known to be finite."""
     last = mark.step == job.total_steps
     improved = False
@@ -130,12 +131,12 @@ def _after_step(job: Job, state: TrainState, mark: Bookmark, store: CheckpointSt
         accuracy = float(job.validate(merge(state.trained, job.frozen)))
         log.evaluation(mark.step, accuracy)
         improved = mark.evaluated(accuracy, job.settings.patience)
-    if improved or last or mark.stopped or stop.name or mark.step % job.settings.checkpoint_every == 0:
+    if improved or last or mark.stopped or stop or mark.step % job.settings.checkpoint_every == 0:
         log.flush()
         facts = mark.facts(job.settings, job.total_steps, job.stream.state)
         store.save(mark.step, state, facts, keep=(mark.best_step,))
-    if stop.name and not (last or mark.stopped):
-        raise Interrupted(f"{stop.name} after step {mark.step} of {job.total_steps}; everything so far is in "
+    if stop and not (last or mark.stopped):
+        raise Interrupted(f"{stop} after step {mark.step} of {job.total_steps}; everything so far is in "
                           f"{job.directory}, resume with --resume")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxtrunc.core import jsonio
 from jaxtrunc.core.errors import RunFailed
+from jaxtrunc.core.processes import is_main
 from jaxtrunc.data import TrainBatch
 from jaxtrunc.train.step import Measured
 
@@ -23,7 +24,8 @@ class _Pending(NamedTuple):
 class MetricsLog:
     """Means since the line before, every `every` steps and at each `flush`; a line for each evaluation.
 
-    A step's scalars are read after the next step was started, so that the device never waits for the host.
+    A step's scalars are read after the next step was started, so that the device never waits for the host. Every process
+    watches them, process 0 writes.
     """
 
     def __init__(self, path: Path, learning_rate: Any, every: int, first_step: int):
@@ -34,9 +36,10 @@ class MetricsLog:
         self._norms: list[float] = []
         self._tokens = 0
         self._clock: float | None = None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A resumed run repeats the steps after its checkpoint: their old lines go.
-        jsonio.rewrite_lines(path, [line for line in jsonio.read_lines(path) if line["step"] <= first_step])
+        if is_main():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # A resumed run repeats the steps after its checkpoint: their old lines go.
+            jsonio.rewrite_lines(path, [line for line in jsonio.read_lines(path) if line["step"] <= first_step])
 
     def begin(self) -> None:
         """A step is about to start: let the clock run (evaluations and checkpoints are not timed)."""
@@ -57,7 +60,7 @@ class MetricsLog:
 
     def evaluation(self, step: int, accuracy: float) -> None:
         """One line for an evaluation on the validation split."""
-        jsonio.append_line(self.path, {"step": step, "validation_accuracy": accuracy})
+        self._append({"step": step, "validation_accuracy": accuracy})
 
     def _check(self, pending: _Pending | None) -> None:
         if pending is None:
@@ -76,8 +79,12 @@ class MetricsLog:
 
     def _write(self, step: int) -> None:
         now = time.monotonic()
-        jsonio.append_line(self.path, {
+        self._append({
             "step": step, "loss": float(np.mean(self._losses)), "gradient_norm": float(np.mean(self._norms)),
             "learning_rate": float(self._learning_rate(step - 1)),
             "tokens_per_second": self._tokens / max(now - (self._clock or now), 1e-9)})
         self._losses, self._norms, self._tokens, self._clock = [], [], 0, now
+
+    def _append(self, line: dict[str, Any]) -> None:
+        if is_main():
+            jsonio.append_line(self.path, line)

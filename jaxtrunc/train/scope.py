@@ -3,21 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
-
 from jaxtrunc.core.trees import Params, flatten, unflatten
 
 Flat = dict[str, Any]
 
 
 def split(params: Params, classes: Callable[[str], str], scope: str) -> tuple[Flat, Flat]:
-    """`{path: leaf}` of the trained leaves, as float32 copies (masters), and of the frozen ones, as they are.
-
-    The copies let the training step reuse their memory without touching the caller's arrays.
-    """
+    """`{path: leaf}` of the trained leaves and of the frozen ones."""
     flat = flatten(params)
-    trained = {path: jnp.array(leaf, jnp.float32, copy=True) for path, leaf in flat.items()
-               if scope == "all" or classes(path) == "linear"}
+    trained = {path: leaf for path, leaf in flat.items() if scope == "all" or classes(path) == "linear"}
     return trained, {path: leaf for path, leaf in flat.items() if path not in trained}
 
 

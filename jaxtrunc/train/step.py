@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import Mesh
 
+from jaxtrunc.core.mesh import replicated
 from jaxtrunc.core.trees import Params
 from jaxtrunc.train.batches import StepBatch
 from jaxtrunc.train.scope import Flat, merge
@@ -33,25 +33,6 @@ class Measured(NamedTuple):
 Step = Callable[[TrainState, Flat, StepBatch], tuple[TrainState, Measured]]
 
 
-def first_state(trained: Flat, optimiser: optax.GradientTransformation, mesh: Mesh | None) -> TrainState:
-    """State before the first step."""
-    trained = replicated(trained, mesh)
-    return TrainState(trained, replicated(optimiser.init(trained), mesh))
-
-
-def replicated(tree: Any, mesh: Mesh | None) -> Any:
-    """Leaves that are not yet laid out over `mesh` are copied to all its devices; the others stay as given."""
-    if mesh is None:
-        return tree
-    everywhere = NamedSharding(mesh, P())
-
-    def place(leaf: jax.Array) -> jax.Array:
-        laid_out = isinstance(leaf.sharding, NamedSharding) and leaf.sharding.mesh == mesh
-        return leaf if laid_out else jax.device_put(leaf, everywhere)
-
-    return jax.tree.map(place, tree)
-
-
 def make_step(loss_sum: LossSum, optimiser: optax.GradientTransformation, accumulation: int, state: TrainState,
               mesh: Mesh | None) -> Step:
     """Compile-once-per-shape step; the state passed in is consumed (its memory is reused).
@@ -69,7 +50,7 @@ def make_step(loss_sum: LossSum, optimiser: optax.GradientTransformation, accumu
         trained: Any = optax.apply_updates(state.trained, updates)
         return TrainState(trained, optimiser_state), Measured(loss, optax.tree.norm(gradient))
 
-    layout = None if mesh is None else (jax.tree.map(lambda leaf: leaf.sharding, state), NamedSharding(mesh, P()))
+    layout = None if mesh is None else (jax.tree.map(lambda leaf: leaf.sharding, state), replicated(mesh))
     return jax.jit(step, donate_argnums=0, out_shardings=layout)
 
 

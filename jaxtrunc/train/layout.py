@@ -1,0 +1,41 @@
+"""Where the arrays of a training run lie: each process holds its devices' parts of them and never a whole copy."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh, NamedSharding
+
+from jaxtrunc.core.mesh import param_shardings, place, replicated
+from jaxtrunc.train.scope import Flat
+
+
+def laid_out(leaves: Flat, mesh: Mesh | None) -> Flat:
+    """Leaves that are laid out over `mesh` stay where they are, others get the layout of their kind."""
+    if mesh is None:
+        return leaves
+    layout = param_shardings(mesh, leaves)
+    return {path: leaf if _is_over(mesh, leaf) else place(leaf, layout[path]) for path, leaf in leaves.items()}
+
+
+def masters(leaves: Flat, mesh: Mesh | None) -> Flat:
+    """Float32 copies in the same layout; a training step may reuse their memory without touching the originals."""
+    copy = jax.jit(lambda leaves: {path: jnp.array(leaf, jnp.float32, copy=True) for path, leaf in leaves.items()},
+                   out_shardings=None if mesh is None else {path: leaf.sharding for path, leaf in leaves.items()})
+    return copy(leaves)
+
+
+def optimiser_state(optimiser: optax.GradientTransformation, trained: Flat, mesh: Mesh | None) -> optax.OptState:
+    """The state before the first step: moments lie as their parameters do, counters are everywhere."""
+    if mesh is None:
+        return optimiser.init(trained)
+    shapes = jax.eval_shape(optimiser.init, trained)
+    layout = optax.tree_map_params(optimiser, lambda _, leaf: leaf.sharding, shapes, trained,
+                                   transform_non_params=lambda _: replicated(mesh))
+    return jax.jit(optimiser.init, out_shardings=layout)(trained)
+
+
+def _is_over(mesh: Mesh, leaf: Any) -> bool:
+    sharding = getattr(leaf, "sharding", None)
+    return isinstance(sharding, NamedSharding) and sharding.mesh == mesh
