@@ -1,5 +1,6 @@
 """Build beside, rename into place: nothing half-written ever looks finished, and nothing is overwritten unasked."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -44,13 +45,21 @@ def refuse_taken(directory: Path) -> None:
 
 @contextmanager
 def naming(directory: Path) -> Iterator[None]:
-    """An error of the system that names no file (a full disk while writing) gets the name of the directory."""
+    """An error of the system that names no file gets the name of the directory.
+
+    Libraries wrap a full disk in errors of their own; it becomes an OSError again.
+    """
+    full = os.strerror(errno.ENOSPC)
     try:
         yield
     except OSError as error:
         if error.filename is None:
             error.filename = str(directory)
         raise
+    except Exception as error:
+        if full not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, full, str(directory)) from error
 
 
 @contextmanager

@@ -1,9 +1,5 @@
 """Training checkpoints. The only file that imports the v1 path of orbax (0.12 has it under `experimental`)."""
 
-import errno
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +27,7 @@ class CheckpointStore:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with _full_disk_named(self.directory):
-            self._checkpointer.close()  # says once more what went wrong in a save
+        self._checkpointer.close()
 
     @property
     def steps(self) -> list[int]:
@@ -42,8 +37,7 @@ class CheckpointStore:
     def save(self, step: int, arrays: Any, facts: dict[str, Any], keep: tuple[int | None, ...] = ()) -> None:
         """Write checkpoint `step`, then delete those that are neither it, nor the one before it, nor in `keep`."""
         if step not in self.steps:
-            with _full_disk_named(self.directory):
-                self._checkpointer.save(step, arrays, force=True, custom_metadata=facts | {FINGERPRINT: fingerprint(arrays)})
+            self._checkpointer.save(step, arrays, force=True, custom_metadata=facts | {FINGERPRINT: fingerprint(arrays)})
         for old in self.steps[:-2]:
             if old not in keep:
                 self._checkpointer.delete(old)
@@ -70,14 +64,3 @@ class CheckpointStore:
                              "--resume continues from the checkpoint before it")
         return arrays
 
-
-@contextmanager
-def _full_disk_named(directory: Path) -> Iterator[None]:
-    """Orbax wraps what the system says in errors of many kinds; a full disk becomes an OSError again."""
-    full = os.strerror(errno.ENOSPC)
-    try:
-        yield
-    except Exception as error:
-        if full not in str(error):
-            raise
-        raise OSError(errno.ENOSPC, full, str(directory)) from error
