@@ -39,6 +39,12 @@ def wait_for(host, wanted):
     raise AssertionError(f"{state}, not {wanted}")
 
 
+def wait_for_line(host, count):
+    """Until the program has started so often, and listens."""
+    while (host.checkout / ".launch/a.log").read_text().count("--out-path runs/a") < count:
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("code", ["0", "1", "2", "3"])
 def test_a_detached_run_leaves_its_code(host, code):
     assert host("state", "a").stdout == "none\n"
@@ -52,14 +58,15 @@ def test_stop_lets_it_save_and_a_second_start_is_refused(host):
     wait_for(host, "running")
     again = host("start", "a", "wait")
     assert again.returncode == 1 and "is running on this host already" in again.stderr
-    while "wait" not in (host.checkout / ".launch/a.log").read_text():
-        time.sleep(0.02)
+    wait_for_line(host, 1)
     assert host("stop", "a").returncode == 0
     wait_for(host, "code 3")
     assert host("stop", "a").returncode == 1
-    assert host("start", "a", "0").returncode == 0  # under the same name again
-    wait_for(host, "code 0")
-    assert (host.checkout / ".launch/a.log").read_text().count("--out-path runs/a") == 2
+    assert host("start", "a", "wait").returncode == 0  # under the same name again
+    assert host("state", "a").stdout == "running\n"
+    wait_for_line(host, 2)
+    host("stop", "a")
+    wait_for(host, "code 3")
 
 
 def test_a_host_that_was_switched_off_lost_the_run(host):
