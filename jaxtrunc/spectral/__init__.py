@@ -5,6 +5,7 @@
     weights = Reconstructor(decomposition, base, ft).weights(Level("top_k", k=8)).leaves
 """
 
+from jaxtrunc.spectral.damage import drop_damaged
 from jaxtrunc.spectral.decompose import decompose
 from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, Spectrum
 from jaxtrunc.spectral.diagnostics import diagnostics, similarity
@@ -19,6 +20,6 @@ from jaxtrunc.spectral.view import Layout, MatrixRef, View, references
 
 __all__ = [
     "OPERATORS", "Decomposition", "Layout", "Level", "MatrixRef", "MatrixSVD", "Operator", "Reconstructor", "Spectrum",
-    "View", "Weights", "decompose", "decompose_into", "diagnostics", "distrust", "divide", "find_operator", "load", "plan_levels",
-    "references", "save", "select", "shape_class", "similarity",
+    "View", "Weights", "decompose", "decompose_into", "diagnostics", "distrust", "divide", "drop_damaged",
+    "find_operator", "load", "plan_levels", "references", "save", "select", "shape_class", "similarity",
 ]

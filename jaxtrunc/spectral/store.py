@@ -1,47 +1,47 @@
 """A decomposition on disk: bases in safetensors chunks, one JSON line per matrix; readable while it grows.
 
-    decomposition.json     format version, backend
-    matrices.jsonl         per matrix: name, place, spectrum, hashes, and the chunk that holds its basis
-    chunk-00000.safetensors …
+    decomposition.json             format version, backend
+    matrices-PPP.jsonl             per matrix: name, place, spectrum, hashes, and the chunk that holds its basis
+    chunk-PPP-00000.safetensors …
+
+PPP is the process that wrote the part: each appends to its own, and every part is read whichever process asks.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from jax.sharding import Mesh
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from jaxtrunc.core import jsonio
+from jaxtrunc.core import jsonio, processes
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.progress import Advance
+from jaxtrunc.spectral.backends import BACKENDS
 from jaxtrunc.spectral.decompose import each, is_zero
 from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, tree_order
-from jaxtrunc.spectral.view import MatrixRef, View, content_hash, delta, read_matrix
+from jaxtrunc.spectral.lines import REMEDY, from_line, to_line
+from jaxtrunc.spectral.owned import owned
+from jaxtrunc.spectral.view import MatrixRef, content_hash, delta, read_matrix
 
-FORMAT = 1
+FORMAT = 2
 CHUNK_BYTES = 64 << 20
-"""A kill loses at most the matrices of one chunk."""
+"""A kill loses at most the matrices of one chunk per process."""
 
-HEAD, LINES = "decomposition.json", "matrices.jsonl"
+HEAD = "decomposition.json"
 
 
 class Writer:
-    """Appends matrices to a directory; `close` writes the last chunk. Goes on after a kill where it was."""
+    """Appends matrices to one part of a directory made by `begin`; `close` writes the last chunk."""
 
-    def __init__(self, directory: Path, backend: str):
-        directory.mkdir(parents=True, exist_ok=True)
-        self._directory = directory
+    def __init__(self, directory: Path, part: int = 0):
+        self._directory, self._part = directory, part
         self._pending: list[tuple[MatrixRef, MatrixSVD | None]] = []
         self._bytes = 0
-        kept = jsonio.read_lines(directory / LINES)
-        jsonio.rewrite_lines(directory / LINES, kept)  # without a line torn by a kill
-        self._stored = len(kept)
-        for orphan in {*directory.glob("chunk-*")} - {directory / line["chunk"] for line in kept if line["chunk"]}:
-            orphan.unlink()  # killed between the chunk and its lines
-        jsonio.write_json(directory / HEAD, {"format": FORMAT, "backend": backend})
+        numbers = [int(chunk.stem.rpartition("-")[2]) for chunk in directory.glob(f"chunk-{part:03d}-*.safetensors")]
+        self._number = max(numbers, default=-1) + 1
 
     def add(self, ref: MatrixRef, svd: MatrixSVD | None) -> None:
         """Take one finished matrix; None for a zero ΔW."""
@@ -52,22 +52,42 @@ class Writer:
 
     def close(self) -> None:
         """Write what is pending: the chunk first, then the lines that point into it."""
-        chunk = self._directory / f"chunk-{self._stored:05d}.safetensors"
+        chunk = self._directory / f"chunk-{self._part:03d}-{self._number:05d}.safetensors"
         bases = {ref.name: np.ascontiguousarray(svd.basis) for ref, svd in self._pending if svd}
         if bases:
             staged = chunk.with_name(f".{chunk.name}.staged")
             save_file(bases, staged)
             staged.chmod(0o644)
             staged.replace(chunk)
+            self._number += 1
         for ref, svd in self._pending:
-            jsonio.append_line(self._directory / LINES, _line(ref, svd, chunk.name))
-        self._stored += len(self._pending)
+            jsonio.append_line(self._directory / f"matrices-{self._part:03d}.jsonl", to_line(ref, svd, chunk.name))
         self._pending, self._bytes = [], 0
 
 
+def begin(directory: Path, backend: str) -> None:
+    """Make a directory ready to be written to, by one process alone: what a kill left half-done is removed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    named = set()
+    for part in parts(directory):
+        kept = jsonio.read_lines(part)
+        jsonio.rewrite_lines(part, kept)  # without a line torn by a kill
+        named |= {line["chunk"] for line in kept}
+    for chunk in (*directory.glob("chunk-*"), *directory.glob(".chunk-*")):
+        if chunk.name not in named:
+            chunk.unlink()  # killed between the chunk and its lines
+    jsonio.write_json(directory / HEAD, {"format": FORMAT, "backend": backend})
+
+
+def parts(directory: Path) -> list[Path]:
+    """The line files of a stored decomposition, one per process that wrote to it."""
+    return sorted(directory.glob("matrices-*.jsonl"))
+
+
 def save(decomposition: Decomposition, directory: Path) -> None:
-    """Write a decomposition chunk by chunk; the caller stages the directory."""
-    writer = Writer(directory, decomposition.backend)
+    """Write a decomposition chunk by chunk, from one process; the caller stages the directory."""
+    begin(directory, decomposition.backend)
+    writer = Writer(directory)
     for svd in decomposition.matrices.values():
         writer.add(svd.ref, svd)
     for ref in decomposition.skipped.values():
@@ -76,22 +96,33 @@ def save(decomposition: Decomposition, directory: Path) -> None:
 
 
 def load(directory: Path) -> Decomposition:
-    """Read a decomposition; bases stay on disk until they are used.
+    """Read a decomposition, whichever processes wrote it; bases stay on disk until they are used.
 
     Raises:
-      InputError: the directory is not a decomposition, is of another format, or lacks a chunk.
+      InputError: the directory is not a decomposition, is of another format, is damaged, or lacks a chunk.
     """
+    backend = read_head(directory)
+    found = [pair for part in parts(directory) for pair in _read_part(part)]
+    found.sort(key=lambda pair: tree_order(pair[0]))
+    return Decomposition(backend, {ref.name: svd for ref, svd in found if svd}, {ref.name: ref for ref, svd in found if not svd})
+
+
+def read_head(directory: Path) -> str:
+    """The backend a decomposition was made by; `InputError` if it is of another format or unknown to this version."""
     head = jsonio.read_json(directory / HEAD)
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise InputError(f"{directory / HEAD}: format {head.get('format') if isinstance(head, dict) else head}, expected "
                          f"{FORMAT}; decompose again with this version")
+    if head.get("backend") not in BACKENDS:
+        raise InputError(f"{directory / HEAD}: backend {head.get('backend')}, expected one of {', '.join(BACKENDS)}; {REMEDY}")
+    return head["backend"]
+
+
+def _read_part(part: Path) -> list[tuple[MatrixRef, MatrixSVD | None]]:
     try:
-        found = [_parse(directory, line) for line in jsonio.read_lines(directory / LINES)]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{directory / LINES}: a line is damaged ({error!r}); decompose again") from None
-    found.sort(key=lambda pair: tree_order(pair[0]))
-    return Decomposition(str(head["backend"]), {ref.name: svd for ref, svd in found if svd},
-                         {ref.name: ref for ref, svd in found if not svd})
+        return [from_line(part.parent, line) for line in jsonio.read_lines(part)]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{part}: a line is damaged ({error}); {REMEDY}") from None
 
 
 def decompose_into(directory: Path, base: Mapping[str, Any], ft: Mapping[str, Any], refs: Sequence[MatrixRef], *,
@@ -99,17 +130,28 @@ def decompose_into(directory: Path, base: Mapping[str, Any], ft: Mapping[str, An
                    advance: Advance | None = None) -> Decomposition:
     """As `decompose`, but each chunk is stored as soon as it is full, and what `directory` already holds is not redone.
 
+    Several processes give the same directory, on a file system they share; each writes its own matrices, and all return the
+    whole. A decomposition begun by another number of processes is carried on.
+
     Raises:
       InputError: what is stored was made by another backend or from other weights.
     """
     stored = _already_stored(directory, base, ft, refs, backend)
     if advance and stored:
         advance(len(stored), "already stored")
-    writer = Writer(directory, backend)
-    missing = [ref for ref in refs if ref.name not in stored]
+    processes.wait_for_all("stored matrices read")
+    if processes.is_main():
+        begin(directory, backend)
+    processes.wait_for_all("decomposition begun")
+    missing, mine = [ref for ref in refs if ref.name not in stored], 0
+    writer = Writer(directory, jax.process_index())
     for ref, svd in each(base, ft, missing, backend=backend, workers=workers, mesh=mesh, advance=advance):
         writer.add(ref, svd)
+        mine += 1
     writer.close()
+    processes.wait_for_all("every matrix stored")
+    if advance and mine < len(missing):
+        advance(len(missing) - mine, "by the other processes")
     return load(directory)
 
 
@@ -124,10 +166,12 @@ def _already_stored(directory: Path, base: Mapping[str, Any], ft: Mapping[str, A
     extra = [name for name in (*earlier.matrices, *earlier.skipped) if name not in asked]
     if extra:
         raise InputError(f"{directory}: holds {extra[0]}, which is not selected now; give the same -i and -e or begin anew")
-    for name in (*earlier.matrices, *earlier.skipped):
-        if not _unchanged(earlier, asked[name], base, ft):
-            raise InputError(f"{directory}: {name} was decomposed from other weights; begin anew")
-    return {*earlier.matrices, *earlier.skipped}
+    known = [asked[name] for name in (*earlier.matrices, *earlier.skipped)]
+    for own_base, own_ft, own in owned(base, ft, known):  # each process checks those it can read
+        for ref in own:
+            if not _unchanged(earlier, ref, own_base, own_ft):
+                raise InputError(f"{directory}: {ref.name} was decomposed from other weights; begin anew")
+    return {ref.name for ref in known}
 
 
 def _unchanged(earlier: Decomposition, ref: MatrixRef, base: Mapping[str, Any], ft: Mapping[str, Any]) -> bool:
@@ -136,43 +180,3 @@ def _unchanged(earlier: Decomposition, ref: MatrixRef, base: Mapping[str, Any], 
         return is_zero(delta(base, ft, ref))
     hashes = tuple(content_hash(read_matrix(leaves[ref.path], ref)) for leaves in (base, ft))
     return svd.ref == ref and hashes == (svd.base_hash, svd.ft_hash)
-
-
-def _line(ref: MatrixRef, svd: MatrixSVD | None, chunk: str) -> dict[str, Any]:
-    view = ref.view
-    place = {"name": ref.name, "path": ref.path, "index": ref.index, "shape": ref.shape, "batch_axes": view.batch_axes,
-             "row_axes": view.row_axes, "part": view.part}
-    if svd is None:
-        return place | {"chunk": None}
-    return place | {
-        "chunk": chunk, "s": svd.s, "rank": svd.rank, "frobenius": svd.frobenius, "side": svd.side,
-        "base_hash": svd.base_hash, "ft_hash": svd.ft_hash, "zero_share": svd.zero_share, "max_abs": svd.max_abs,
-        "rms_w": svd.rms_w, "leading": svd.leading, "basis_hash": content_hash(svd.basis),
-    }
-
-
-def _parse(directory: Path, line: dict[str, Any]) -> tuple[MatrixRef, MatrixSVD | None]:
-    m, n = line["shape"]
-    view = View(line["batch_axes"], line["row_axes"], tuple(line["part"]) if line["part"] else None)
-    ref = MatrixRef(line["name"], line["path"], line["index"], view, (m, n))
-    if line["chunk"] is None:
-        return ref, None
-    chunk = directory / Path(line["chunk"]).name
-    if not chunk.exists():
-        raise InputError(f"{chunk}: missing, though {LINES} names it; decompose again")
-    s = np.array(line["s"], np.float64)
-    facts = {key: line[key] for key in ("frobenius", "side", "base_hash", "ft_hash", "zero_share", "max_abs", "rms_w", "rank",
-                                      "leading")}
-    return ref, MatrixSVD(ref.name, ref.shape, s, ref=ref, **facts,
-                          read_basis=lambda: _read_basis(chunk, ref, len(s), line["basis_hash"]))
-
-
-def _read_basis(chunk: Path, ref: MatrixRef, count: int, known: str) -> np.ndarray:
-    try:
-        with safe_open(chunk, framework="np") as file:
-            basis = file.get_tensor(ref.name)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{chunk}: cannot read the basis of {ref.name} ({error}); decompose again") from None
-    if basis.shape != (min(ref.shape), count) or content_hash(basis) != known:
-        raise InputError(f"{chunk}: the basis of {ref.name} is damaged; decompose again")
-    return basis

@@ -50,3 +50,16 @@ def truth(update: np.ndarray, kept) -> np.ndarray:
 def distance(found: np.ndarray, wanted: np.ndarray) -> float:
     """Relative Frobenius distance."""
     return float(np.linalg.norm(found.astype(np.float64) - wanted) / np.linalg.norm(wanted))
+
+
+def assert_same(one: Decomposition, other: Decomposition) -> None:
+    """Two decompositions, bit for bit, with everything that is recorded of their inputs."""
+    assert list(one.matrices) == list(other.matrices) and one.skipped == other.skipped and one.backend == other.backend
+    for name, svd in one.matrices.items():
+        theirs = other.matrices[name]
+        np.testing.assert_array_equal(svd.s, theirs.s)
+        np.testing.assert_array_equal(svd.basis, theirs.basis)
+        assert svd.basis.dtype == theirs.basis.dtype
+        for fact in ("ref", "shape", "rank", "frobenius", "side", "base_hash", "ft_hash", "zero_share", "max_abs", "rms_w",
+                     "leading"):
+            assert getattr(svd, fact) == getattr(theirs, fact), fact

@@ -2,33 +2,24 @@
 
 import numpy as np
 import pytest
-from matrices import gaussian
+from matrices import assert_same, gaussian
 
+from jaxtrunc.core import jsonio
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.spectral import decompose, decompose_into, load, references, save, store
+from jaxtrunc.spectral.lines import to_line
 
 BASE = {"a/kernel": gaussian(3 * 40, 32, 1, 0.02).reshape(3, 40, 32), "b/kernel": gaussian(32, 64, 2, 0.02)}
 FT = {path: leaf + gaussian(1, leaf.size, 3).reshape(leaf.shape) for path, leaf in BASE.items()}
 FT["a/kernel"][1] = BASE["a/kernel"][1]
 REFS = references({path: leaf.shape for path, leaf in BASE.items()})
 WHOLE = decompose(BASE, FT, REFS)
+LINES = "matrices-000.jsonl"
 
 
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(store, "CHUNK_BYTES", 1)  # one matrix per chunk
-
-
-def assert_same(one, other):
-    assert list(one.matrices) == list(other.matrices) and one.skipped == other.skipped and one.backend == other.backend
-    for name, svd in one.matrices.items():
-        theirs = other.matrices[name]
-        np.testing.assert_array_equal(svd.s, theirs.s)
-        np.testing.assert_array_equal(svd.basis, theirs.basis)
-        assert svd.basis.dtype == theirs.basis.dtype
-        for fact in ("ref", "shape", "rank", "frobenius", "side", "base_hash", "ft_hash", "zero_share", "max_abs", "rms_w",
-                     "leading"):
-            assert getattr(svd, fact) == getattr(theirs, fact), fact
 
 
 @pytest.mark.parametrize("backend", ["gram64", "gram32", "device"])
@@ -56,9 +47,9 @@ def store_layout():
 @pytest.mark.parametrize("kept", [0, 1, 2, 3, 4])
 def test_a_killed_decomposition_goes_on_where_it_was(tmp_path, small_chunks, kept, monkeypatch):
     decompose_into(tmp_path / "d", BASE, FT, REFS)
-    lines = (tmp_path / "d" / store.LINES).read_text().splitlines()
+    lines = (tmp_path / "d" / LINES).read_text().splitlines()
     torn = "".join(line + "\n" for line in lines[:kept]) + (lines[kept][:20] if kept < len(lines) else "")
-    (tmp_path / "d" / store.LINES).write_text(torn)
+    (tmp_path / "d" / LINES).write_text(torn)
     asked = []
     real = store.each
     monkeypatch.setattr(store, "each", lambda base, ft, refs, **more: (asked.extend(refs), real(base, ft, refs, **more))[1])
@@ -89,8 +80,8 @@ def test_a_matrix_that_was_zero_and_no_longer_is_is_not_taken_for_done(tmp_path)
 def test_a_chunk_that_no_line_names_is_thrown_away(tmp_path, small_chunks):
     """Killed between the chunk and its line."""
     decompose_into(tmp_path, BASE, FT, REFS)
-    lines = (tmp_path / store.LINES).read_text().splitlines(keepends=True)
-    (tmp_path / store.LINES).write_text("".join(lines[:-1]))
+    lines = (tmp_path / LINES).read_text().splitlines(keepends=True)
+    (tmp_path / LINES).write_text("".join(lines[:-1]))
     assert_same(decompose_into(tmp_path, BASE, FT, REFS), WHOLE)
     assert len(list(tmp_path.glob("*.safetensors"))) == len(WHOLE.matrices)
 
@@ -98,7 +89,7 @@ def test_a_chunk_that_no_line_names_is_thrown_away(tmp_path, small_chunks):
 @pytest.mark.parametrize("damage", ["bytes", "cut", "gone", "line", "format"])
 def test_damage_is_refused_in_one_sentence_that_names_the_file(tmp_path, damage):
     save(decompose(BASE, FT, REFS), tmp_path)
-    chunk, lines = tmp_path / "chunk-00000.safetensors", tmp_path / store.LINES
+    chunk, lines = tmp_path / "chunk-000-00000.safetensors", tmp_path / LINES
     if damage == "bytes":
         held = bytearray(chunk.read_bytes())
         held[-20] ^= 0xFF
@@ -111,16 +102,16 @@ def test_damage_is_refused_in_one_sentence_that_names_the_file(tmp_path, damage)
         lines.write_text(lines.read_text().replace('"frobenius"', '"frobenios"'))
     else:
         (tmp_path / store.HEAD).write_text('{"format": 99, "backend": "gram64"}')
-    named = {"line": store.LINES, "format": store.HEAD}.get(damage, chunk.name)
+    named = {"line": LINES, "format": store.HEAD}.get(damage, chunk.name)
     with pytest.raises(InputError, match=named):
         [svd.basis for svd in load(tmp_path).matrices.values()]
 
 
 def test_a_chunk_outside_the_directory_is_not_followed(tmp_path):
     save(decompose(BASE, FT, REFS), tmp_path / "d")
-    (tmp_path / "d" / "chunk-00000.safetensors").rename(tmp_path / "chunk-00000.safetensors")
-    lines = tmp_path / "d" / store.LINES
-    lines.write_text(lines.read_text().replace("chunk-0", "../chunk-0"))
+    (tmp_path / "d" / "chunk-000-00000.safetensors").rename(tmp_path / "chunk-000-00000.safetensors")
+    pointing = [to_line(svd.ref, svd, "../chunk-000-00000.safetensors") for svd in WHOLE.matrices.values()]
+    jsonio.rewrite_lines(tmp_path / "d" / LINES, pointing)
     with pytest.raises(InputError, match="missing"):
         load(tmp_path / "d")
 
@@ -128,7 +119,7 @@ def test_a_chunk_outside_the_directory_is_not_followed(tmp_path):
 def test_bases_stay_on_disk_until_used(tmp_path):
     save(decompose(BASE, FT, REFS), tmp_path)
     loaded = load(tmp_path)
-    (tmp_path / "chunk-00000.safetensors").unlink()
+    (tmp_path / "chunk-000-00000.safetensors").unlink()
     assert loaded.r_max == 32
     with pytest.raises(InputError, match="cannot read the basis"):
         _ = loaded.matrices["b/kernel"].basis
