@@ -76,10 +76,12 @@ class Run(Verb):
 
 @dataclass(kw_only=True)
 class Pretrain(Verb):
-    """Train a small base model with its own tokenizer on plain text, for work without downloads.
+    """Train a small base model with its own tokenizer on plain text, for work without downloads; on one host.
 
     Example:  jaxtrunc pretrain configs/pretrain_small.yaml --out-path models/small
     """
+
+    together = False
 
     config: Positional[Path]
     """YAML file with the keys name, tokenizer, model, data, train, out_path."""
