@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
-from jaxtrunc.core.mesh import batch_divisor, batch_sharding
+from jaxtrunc.core.mesh import batch_divisor, batch_sharding, place, replicated
 from jaxtrunc.core.trees import Params
 from jaxtrunc.data import TokenBatch
 from jaxtrunc.evals.evalset import EvalSet
@@ -43,14 +43,16 @@ class Scorer:
     """Scores parameters of one architecture; `compilations` counts how often a shape was traced.
 
     Args:
-      mesh: a compute mesh to lay batches over; parameters stay as they are given.
+      mesh: a compute mesh to lay batches over; parameters stay as they are given. Every process must score the same, and
+        gets all scores.
     """
 
     def __init__(self, cfg: DecoderConfig, execution: Execution, mesh: Mesh | None = None):
         self._cfg, self._execution, self._mesh = cfg, execution, mesh
         self.compilations = 0
-        self._last = jax.jit(self._last_position)
-        self._labels = jax.jit(self._label_positions)
+        everywhere = None if mesh is None else replicated(mesh)
+        self._last = jax.jit(self._last_position, out_shardings=everywhere)
+        self._labels = jax.jit(self._label_positions, out_shardings=everywhere)
 
     def score(self, params: Params, eval_set: EvalSet) -> Scores:
         """Scores of every example, in the order of the split, whatever the batches."""
@@ -59,7 +61,7 @@ class Scorer:
         return self._likelihood(params, eval_set)
 
     def _verbalizer(self, params: Params, eval_set: EvalSet) -> Scores:
-        label_ids = jnp.array([ids[0] for ids in eval_set.continuations], jnp.int32)
+        label_ids = np.array([ids[0] for ids in eval_set.continuations], np.int32)
         placed = (self._place(batch.tokens, batch.lengths) for batch in eval_set.batches)
         logits, mass = zip(*[self._last(params, *arrays, label_ids) for arrays in placed], strict=True)
         return Scores(_scatter(eval_set, logits, len(eval_set)), _scatter(eval_set, mass, len(eval_set)))
@@ -104,7 +106,7 @@ class Scorer:
             return arrays
         spare = -len(arrays[0]) % batch_divisor(self._mesh)
         filled = [np.concatenate([array, np.repeat(array[-1:], spare, axis=0)]) for array in arrays]
-        return tuple(jax.device_put(array, batch_sharding(self._mesh)) for array in filled)
+        return tuple(place(array, batch_sharding(self._mesh)) for array in filled)
 
 
 def _with_targets(eval_set: EvalSet) -> Iterator[tuple[TokenBatch, Int[np.ndarray, "B M"]]]:

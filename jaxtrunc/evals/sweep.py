@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxtrunc.core import jsonio
+from jaxtrunc.core.processes import is_main
 from jaxtrunc.core.progress import Advance
 from jaxtrunc.core.trees import Params
 from jaxtrunc.evals.evalset import EvalSet
@@ -46,7 +47,7 @@ class Outcome:
 
 
 class Sweep:
-    """Evaluates levels on one or two splits into RUN/records.jsonl.
+    """Evaluates levels on one or two splits into RUN/records.jsonl; all processes do, process 0 writes.
 
     Args:
       eval_sets: validation first where there is one: the group that is worst there is the one whose interval is given.
@@ -88,14 +89,15 @@ class Sweep:
     def _evaluate(self, level: Mapping[str, Any], applied: Applied, eval_set: EvalSet) -> None:
         scores = self._scorer.score(applied.params, eval_set)
         facts = dict(applied.facts)
-        if self._log_samples:
+        if self._log_samples and is_main():
             identity = {**level, "split": eval_set.split, "dtype": self._dtype}
             facts |= write_samples(self._run, identity, eval_set, scores)
         statistics = self._shown[eval_set.split]
         ends = {name: self._end(name, level, scores.predictions, eval_set.split) for name in ("ft", "base")}
         record = make_record(level, statistics, scores.scores, scores.mass, dtype=self._dtype, **ends,
                              worst=self._worst(level), extras=facts)
-        jsonio.append_line(self._run / RECORDS, record)
+        if is_main():
+            jsonio.append_line(self._run / RECORDS, record)
         self._known[record_key(record)] = record
 
     def _end(self, name: str, level: Mapping[str, Any], mine: np.ndarray, split: str) -> np.ndarray | None:
@@ -120,7 +122,7 @@ class Sweep:
 def open_records(path: Path) -> list[dict[str, Any]]:
     """The records of a file; a last line that was torn when the run was killed is removed from it."""
     records = jsonio.read_lines(path)
-    if path.exists() and not path.read_bytes().endswith(b"\n"):
+    if is_main() and path.exists() and not path.read_bytes().endswith(b"\n"):
         jsonio.rewrite_lines(path, records)
     return records
 
