@@ -28,9 +28,10 @@ def owned(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef]) -> Iterator[tuple
     for ref in refs:
         (sharded[ref.path] if is_sharded(base[ref.path]) or is_sharded(ft[ref.path]) else local).append(ref)
     yield base, ft, divide(local, jax.process_count())[jax.process_index()]
-    for path, group in sorted(sharded.items(), key=lambda item: (-sum(cost(ref.shape) for ref in item[1]), item[0])):
+    costly_first = sorted(sharded.items(), key=lambda item: (-sum(cost(ref.shape) for ref in item[1]), item[0]))
+    for turn, (path, group) in enumerate(costly_first):
         batch_axes = group[0].view.batch_axes
-        before, after = (relayout(leaf, batch_axes) if is_sharded(leaf) else leaf for leaf in (base[path], ft[path]))
+        before, after = (relayout(leaf, batch_axes, turn) if is_sharded(leaf) else leaf for leaf in (base[path], ft[path]))
         mine = [ref for ref in group if _owner(ref, before, after) == jax.process_index()]
         yield {path: before}, {path: after}, sorted(mine, key=lambda ref: -cost(ref.shape))
 

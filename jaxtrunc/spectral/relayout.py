@@ -16,6 +16,9 @@ from jaxtrunc.core.errors import InputError
 
 Names = tuple[str, ...]
 
+GOLDEN = (5**0.5 - 1) / 2
+"""Multiples of it, modulo 1, fill the interval evenly however many there are."""
+
 
 class Stack:
     """A leaf in the spectral layout: `leaf[i]` is batch entry i, on the host of the process that has it.
@@ -60,7 +63,7 @@ def is_sharded(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1
 
 
-def relayout(leaf: jax.Array, batch_axes: int) -> Stack:
+def relayout(leaf: jax.Array, batch_axes: int, turn: int = 0) -> Stack:
     """Lay every batch entry of a sharded leaf whole on one device, by one all-to-all per sharded matrix axis.
 
     Entries are spread evenly over the devices. Per device it takes the padded share of the leaf twice; a leaf of fewer
@@ -69,6 +72,7 @@ def relayout(leaf: jax.Array, batch_axes: int) -> Stack:
     Args:
       leaf: `(*batch, …)` with a `NamedSharding`, on any mesh.
       batch_axes: how many leading axes count matrices; 0 for a leaf that is one matrix.
+      turn: number of the leaf, so that leaves of few matrices do not all go to the first devices.
 
     Raises:
       InputError: the leaf has another kind of sharding.
@@ -77,7 +81,11 @@ def relayout(leaf: jax.Array, batch_axes: int) -> Stack:
         raise InputError(f"a leaf of shape {leaf.shape} has a {type(leaf.sharding).__name__}, expected a NamedSharding; "
                          "place it with jax.device_put")
     mesh, placed = leaf.sharding.mesh, placement(leaf.sharding, leaf.ndim, batch_axes)
-    return Stack(leaf.shape, _slots(leaf.shape[:batch_axes], mesh.shape, placed), compiled(mesh, leaf.sharding.spec, placed)(leaf))
+    blocks = _sizes(mesh.shape, placed.batch)
+    entries, takers = math.prod(leaf.shape[:batch_axes]) // math.prod(blocks), mesh.size // math.prod(blocks)
+    inside = spread(entries, takers, turn)
+    slots = _slots(leaf.shape[:batch_axes], blocks, inside, takers)
+    return Stack(leaf.shape, slots, compiled(mesh, leaf.sharding.spec, placed)(leaf, inside))
 
 
 def placement(sharding: NamedSharding, ndim: int, batch_axes: int) -> Placement:
@@ -89,12 +97,14 @@ def placement(sharding: NamedSharding, ndim: int, batch_axes: int) -> Placement:
 
 
 @functools.cache
-def compiled(mesh: Mesh, spec: P, placed: Placement) -> Callable[[jax.Array], jax.Array]:
-    """The jitted exchange: leaf → `(slots, …)`, padded so that all devices hold equally many entries."""
+def compiled(mesh: Mesh, spec: P, placed: Placement) -> Callable[[jax.Array, np.ndarray], jax.Array]:
+    """The jitted exchange: leaf, slot of each entry of a block → `(slots, …)`, padded so that all devices hold equally many."""
     takers = mesh.size // math.prod(_sizes(mesh.shape, placed.batch))
 
-    def local(block: jax.Array) -> jax.Array:
-        stack = _padded(block.reshape(-1, *block.shape[len(placed.batch):]), takers)
+    def local(block: jax.Array, slots: jax.Array) -> jax.Array:
+        entries = block.reshape(-1, *block.shape[len(placed.batch):])
+        room = takers * -(-len(entries) // takers)
+        stack = jnp.zeros((room, *entries.shape[1:]), block.dtype).at[slots].set(entries)
         for name in placed.free:  # every copy keeps another part
             parts = stack.reshape(mesh.shape[name], -1, *stack.shape[1:])
             stack = jax.lax.dynamic_index_in_dim(parts, jax.lax.axis_index(name), keepdims=False)
@@ -103,32 +113,29 @@ def compiled(mesh: Mesh, spec: P, placed: Placement) -> Callable[[jax.Array], ja
                 stack = jax.lax.all_to_all(stack, names, split_axis=0, concat_axis=axis, tiled=True)
         return stack
 
-    return jax.jit(jax.shard_map(local, mesh=mesh, in_specs=spec, out_specs=P(placed.order)))
+    return jax.jit(jax.shard_map(local, mesh=mesh, in_specs=(spec, P()), out_specs=P(placed.order)))
 
 
-def _padded(stack: jax.Array, takers: int) -> jax.Array:
-    """Entries at their slots, zeros between."""
-    per_taker = -(-len(stack) // takers)
-    return jnp.zeros((takers * per_taker, *stack.shape[1:]), stack.dtype).at[spread(len(stack), takers)].set(stack)
+def spread(entries: int, takers: int, turn: int = 0) -> np.ndarray:
+    """The slot of each entry where every taker has ⌈entries/takers⌉ slots: evenly, so that each process gets its share.
 
-
-def spread(entries: int, takers: int) -> np.ndarray:
-    """The slot of each entry where every taker has ⌈entries/takers⌉ slots: evenly, so that each process gets its share."""
+    Another `turn` begins at another taker; successive ones are far from each other.
+    """
     index = np.arange(entries)
     taker = index * takers // entries
     first = -(-taker * entries // takers)
-    return taker * -(-entries // takers) + index - first
+    begin = int(turn * GOLDEN % 1 * takers)
+    return (taker + begin) % takers * -(-entries // takers) + index - first
 
 
-def _slots(batch: Sequence[int], mesh_shape: Mapping[str, int], placed: Placement) -> np.ndarray:
+def _slots(batch: Sequence[int], blocks: Sequence[int], inside: np.ndarray, takers: int) -> np.ndarray:
     """The slot of every batch entry: which block of the batch it lies in, and where in that block."""
-    batch, blocks = (1, *batch), (1, *_sizes(mesh_shape, placed.batch))
+    batch, blocks = (1, *batch), (1, *blocks)
     sizes = tuple(size // count for size, count in zip(batch, blocks, strict=True))
     places = np.indices(batch).reshape(len(batch), -1)
     block = np.ravel_multi_index(tuple(place // size for place, size in zip(places, sizes, strict=True)), blocks)
-    inside = np.ravel_multi_index(tuple(place % size for place, size in zip(places, sizes, strict=True)), sizes)
-    takers, entries = math.prod(mesh_shape.values()) // math.prod(blocks), math.prod(sizes)
-    return block * (takers * -(-entries // takers)) + spread(entries, takers)[inside]
+    entry = np.ravel_multi_index(tuple(place % size for place, size in zip(places, sizes, strict=True)), sizes)
+    return block * (takers * -(-len(inside) // takers)) + inside[entry]
 
 
 def _sizes(mesh_shape: Mapping[str, int], axes: Sequence[Names]) -> list[int]:

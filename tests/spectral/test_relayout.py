@@ -4,6 +4,7 @@ import re
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
@@ -37,6 +38,7 @@ def numbered(*shape: int) -> np.ndarray:
 
 
 def assert_entries(leaf: np.ndarray, batch_axes: int, mesh: Mesh, spec: P) -> None:
+    """Each entry arrives, whole, on one device."""
     stack = relayout(put(leaf, mesh, spec), batch_axes)
     assert stack.shape == leaf.shape
     for index, entry in enumerate(leaf.reshape(-1, *leaf.shape[batch_axes:])):
@@ -90,6 +92,17 @@ def test_entries_are_spread_evenly_over_devices_and_so_over_processes(entries, t
     assert takers == 1 or abs(int(halves[0]) - int(halves[1])) <= 1
 
 
+def test_leaves_of_one_matrix_do_not_all_go_to_the_same_device():
+    """The trees of models whose layers are not stacked."""
+    devices = [int(spread(1, 8, turn)[0]) for turn in range(24)]
+    assert set(np.bincount(devices, minlength=8).tolist()) <= {2, 3, 4}
+    assert (devices[0] < 4) != (devices[1] < 4)  # a head and an embedding: two processes
+    mesh, leaf = mesh_of((1, 4, 2)), numbered(10, M, N)
+    for turn in (1, 6):
+        stack = relayout(put(leaf, mesh, P(None, "fsdp", "tensor")), 1, turn)
+        np.testing.assert_array_equal([stack[index] for index in range(10)], leaf)
+
+
 COLLECTIVE = r"= (.+?) (all-gather|all-to-all|all-reduce|collective-permute|reduce-scatter)(?:-start)?\("
 
 
@@ -113,7 +126,7 @@ def test_one_all_to_all_per_sharded_axis_and_nothing_else(sizes):
     mesh = mesh_of(sizes)
     for spec in different(mesh):
         placed = placement(NamedSharding(mesh, spec), 3, 1)
-        text = compiled(mesh, spec, placed).lower(described(mesh, spec)).compile().as_text()
+        text = compiled(mesh, spec, placed).lower(described(mesh, spec), spread(10, 8)).compile().as_text()
         assert [kind for _, kind in collectives(text)] == ["all-to-all"] * sum(bool(names) for names in placed.matrix)
         assert not gathers(text)
 
@@ -170,3 +183,15 @@ def test_one_side_may_be_sharded_and_the_other_not(pair):
     found = decompose(base, placed, refs)
     for name, svd in wanted.matrices.items():
         np.testing.assert_allclose(found.matrices[name].s, svd.s, rtol=0, atol=1e-12 * svd.s[0])
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.float16], ids=str)
+def test_half_precision_is_moved_as_it_is_stored(pair, dtype):
+    base, ft, refs, _ = pair
+    trees = [{path: leaf.astype(dtype) for path, leaf in tree.items()} for tree in (base, ft)]
+    specs = {"mlp/kernel": P(None, "fsdp", "tensor"), "head/kernel": P("tensor")}
+    placed = [{path: put(leaf, mesh_of((2, 2, 2)), specs[path]) for path, leaf in tree.items()} for tree in trees]
+    found, wanted = decompose(*placed, refs), decompose(*trees, refs)
+    for name, svd in wanted.matrices.items():
+        np.testing.assert_array_equal(found.matrices[name].s, svd.s)
+        assert (found.matrices[name].base_hash, found.matrices[name].ft_hash) == (svd.base_hash, svd.ft_hash)
