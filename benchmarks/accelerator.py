@@ -43,7 +43,7 @@ from jaxtrunc.train.loss import loss_sum
 from jaxtrunc.train.optimiser import adamw
 from jaxtrunc.train.scope import split
 from jaxtrunc.train.settings import TrainSettings
-from jaxtrunc.train.step import first_state, make_step
+from jaxtrunc.train.step import TrainState, make_step
 
 REPEATS = 3
 DTYPES = ("float32", "bfloat16")  # of the operands of the model's products; float32 at highest precision
@@ -224,7 +224,7 @@ def trained(scale: Scale, params: Any, dtype: str, speed: float) -> Row:
     batch = step_batch(TrainBatch(tokens[:, :-1], np.full(rows, length, np.int32), tokens[:, 1:], list(range(rows))))
     masters, frozen = split(params, partial(leaf_class, scale.model), "linear")
     optimiser = adamw(TrainSettings(), 1000, dict.fromkeys(masters, True))
-    state = first_state(masters, optimiser, None)
+    state = TrainState(masters, optimiser.init(masters))
     execution = Execution(compute_dtype=dtype, remat=True)
     step = make_step(lambda params, batch: loss_sum(params, scale.model, batch, execution), optimiser, 1, state, None)
     losses = []
