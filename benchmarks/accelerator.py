@@ -224,6 +224,7 @@ def trained(scale: Scale, params: Any, dtype: str, speed: float) -> Row:
     batch = step_batch(TrainBatch(tokens[:, :-1], np.full(rows, length, np.int32), tokens[:, 1:], list(range(rows))))
     masters, frozen = split(params, partial(leaf_class, scale.model), "linear")
     optimiser = adamw(TrainSettings(), 1000, dict.fromkeys(masters, True))
+    masters = jax.tree.map(jnp.copy, masters)  # a step consumes them
     state = TrainState(masters, optimiser.init(masters))
     execution = Execution(compute_dtype=dtype, remat=True)
     step = make_step(lambda params, batch: loss_sum(params, scale.model, batch, execution), optimiser, 1, state, None)
