@@ -11,7 +11,7 @@ from jaxtrunc import spectral
 from jaxtrunc.config import DecomposeSettings
 from jaxtrunc.core import environment, jsonio, processes
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.core.processes import is_main
+from jaxtrunc.core.processes import is_main, wait_for_all
 from jaxtrunc.core.progress import progress, say
 from jaxtrunc.core.rundir import RunDir
 from jaxtrunc.models import leaf_class
@@ -57,6 +57,7 @@ def _decompose_into(run: RunDir, pair: Pair, chosen: list[spectral.MatrixRef], b
     """Matrix by matrix into a staged directory, which becomes RUN/decomposition when everything is in it."""
     base, ft = pair.base.leaves, pair.ft.leaves
     with run.stage(ARTEFACT, resume=True) as staged:
+        _keep_what_is_sound(staged)
         with progress("decompose", len(chosen)) as advance:
             decomposition = spectral.decompose_into(staged, base, ft, chosen, backend=backend, advance=advance)
         if not decomposition.matrices:
@@ -64,6 +65,14 @@ def _decompose_into(run: RunDir, pair: Pair, chosen: list[spectral.MatrixRef], b
         spectra = _spectra(pair, decomposition)
         if is_main():
             jsonio.write_json(staged / SPECTRA, spectra)
+
+
+def _keep_what_is_sound(staged: Path) -> None:
+    """Of an earlier attempt, or of a damaged decomposition that is made again."""
+    if is_main():
+        for name in spectral.drop_damaged(staged):
+            say(f"{name}: what was stored of it is damaged; it is decomposed again")
+    wait_for_all("damage is dropped")
 
 
 def _spectra(pair: Pair, decomposition: spectral.Decomposition) -> dict[str, Any]:
