@@ -88,7 +88,7 @@ def qwen(vocab: int, width: int, inner: int, layers: int, heads: int, shared: in
 
 SMALL = qwen(151936, 896, 4864, 24, 14, 2, True)
 LARGE = qwen(152064, 3584, 18944, 28, 28, 4, False)
-MINUTE = qwen(512, 64, 160, 2, 4, 2, True)
+MINUTE = qwen(512, 64, 160, 1, 4, 2, True)
 FULL = Scale((Case("Qwen2.5-0.5B", SMALL, 4), Case("Qwen2.5-7B", LARGE, 1)), SMALL, 8192, (64, 64), (16, 512))
 TINY = Scale((Case("tiny", MINUTE, 1),), MINUTE, 128, (4, 16), (2, 16))
 
