@@ -7,12 +7,13 @@ RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 # One BLAS thread per process: the decomposition brings its own threads, and they would fight.
 THREADS := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 
-.PHONY: help demo test test-all lint clean
+.PHONY: help demo test test-all test-newest lint clean
 
 help:
 	@echo "make demo      install into $(VENV), run the main job on the embedded model, print table and report path"
 	@echo "make test      install into $(VENV), run the tests that take seconds"
 	@echo "make test-all  all tests, the long ones included"
+	@echo "make test-newest  the tests on Python 3.12 with the newest release of everything; may fail"
 	@echo "make lint      ruff and pyright"
 
 $(VENV)/bin/python:
@@ -35,6 +36,9 @@ test: $(VENV)/.installed-test
 
 test-all: $(VENV)/.installed-test
 	$(THREADS) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'slow or not slow'
+
+test-newest:
+	.ci/newest.sh
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
