@@ -12,6 +12,7 @@ from matrices import OnZero, decomposed, distance, gaussian, truth, with_spectru
 
 from jaxtrunc.core.mesh import spectral_mesh
 from jaxtrunc.spectral.backends import rows
+from jaxtrunc.spectral.backends.gram64 import decompose_gram64
 
 V, R = 1501, 48  # a number of rows that no mesh divides
 SPECTRA = {"power law": np.arange(1, R + 1.0) ** -1, "condition 1e5": np.geomspace(1, 1e-5, R),
@@ -32,6 +33,17 @@ def test_a_planted_spectrum_is_found_on_any_number_of_devices(planted, count):
     np.testing.assert_allclose(s, wanted, rtol=1e-9)  # the smallest ones too
     np.testing.assert_allclose(s, SPECTRA[planted], rtol=0, atol=1e-6 * wanted[0])  # what float32 leaves of the planted ones
     np.testing.assert_allclose(basis.T @ basis, np.eye(R), atol=1e-12)
+
+
+@pytest.mark.parametrize("way", ["rows", "host"])
+def test_what_holds_where_the_gram_matrix_is_singular_in_float64(way):
+    """Down to s₁/10⁶ as above; below, to 1e-8·s₁: the figures of the docstrings."""
+    tall = with_spectrum(np.geomspace(1, 1e-8, R), V, R)
+    s, _ = rows.decompose_rows(tall, mesh_of(8)) if way == "rows" else decompose_gram64(tall)
+    wanted = np.linalg.svd(tall.astype(np.float64), compute_uv=False)
+    known = wanted > 1e-6 * wanted[0]
+    np.testing.assert_allclose(s[known], wanted[known], rtol=1e-8, atol=1e-13 * wanted[0])
+    np.testing.assert_allclose(s, wanted, rtol=0, atol=1e-8 * wanted[0])
 
 
 def test_which_matrices_are_divided_by_rows():

@@ -30,7 +30,7 @@ def by_rows(shape: tuple[int, int]) -> bool:
 def decompose_rows(tall: Float[np.ndarray, "long r"], mesh: Mesh) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, "r c"]]:
     """The components of one tall float32 matrix by its float64 Gram matrix, each device holding some rows.
 
-    σ_i is the float64 norm of X·v_i: to 1e-12 of s₁, as `gram64`. Where the platform has no float64, it is float32, and only
+    σ_i is the float64 norm of X·v_i, as accurate as from `gram64`. Where the platform has no float64, it is float32, and only
     components above s₁/128 are returned, to about 1e-3.
     """
     native = has_float64(mesh)
