@@ -12,7 +12,7 @@ from jaxtrunc.core.errors import InputError
 from jaxtrunc.spectral.decomposition import MatrixSVD
 from jaxtrunc.spectral.view import MatrixRef, View, content_hash
 
-REMEDY = "decompose again, or rebuild what is damaged"
+REMEDY = "decompose again, or again with --resume, which makes only what is damaged anew"
 
 FACTS = ("frobenius", "side", "base_hash", "ft_hash", "zero_share", "max_abs", "rms_w", "rank", "leading")
 

@@ -145,10 +145,12 @@ def decompose_into(directory: Path, base: Mapping[str, Any], ft: Mapping[str, An
     processes.wait_for_all("decomposition begun")
     missing, mine = [ref for ref in refs if ref.name not in stored], 0
     writer = Writer(directory, jax.process_index())
-    for ref, svd in each(base, ft, missing, backend=backend, workers=workers, mesh=mesh, advance=advance):
-        writer.add(ref, svd)
-        mine += 1
-    writer.close()
+    try:
+        for ref, svd in each(base, ft, missing, backend=backend, workers=workers, mesh=mesh, advance=advance):
+            writer.add(ref, svd)
+            mine += 1
+    finally:
+        writer.close()  # an interruption or an unsound matrix loses none of the finished ones
     processes.wait_for_all("every matrix stored")
     if advance and mine < len(missing):
         advance(len(missing) - mine, "by the other processes")

@@ -59,6 +59,20 @@ def test_a_killed_decomposition_goes_on_where_it_was(tmp_path, small_chunks, kep
     assert_same(resumed, WHOLE)
 
 
+def test_an_interruption_keeps_what_is_finished(tmp_path):
+    done = []
+
+    def advance(_steps, name):
+        done.append(name)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        decompose_into(tmp_path / "d", BASE, FT, REFS, advance=advance)
+    kept = load(tmp_path / "d")
+    assert {*kept.matrices, *kept.skipped} == set(done[:2])
+
+
 def test_a_resume_on_other_weights_another_backend_or_another_selection_is_refused(tmp_path):
     decompose_into(tmp_path, BASE, FT, REFS)
     with pytest.raises(InputError, match="gram64, not host"):
