@@ -19,7 +19,21 @@ class RopeConfig:
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """Shapes and numerical constants of one decoder-only model; `family` names its config reader and key table."""
+    """Shapes and numerical constants of one decoder-only model; the defaults are Llama's.
+
+    Attributes:
+        family: names the config reader and the key table.
+        qk_norm: queries and keys are normalised, head by head, before they are rotated.
+        sandwich_norms: what attention and MLP return is normalised too, before it joins the residual stream.
+        norm_offset: a norm multiplies by `norm_offset + scale`.
+        activation: of the MLP's gate, a key of `decoder.ACTIVATIONS`.
+        embed_scale: embeddings are multiplied by this number, rounded to the compute dtype.
+        attention_scale: factor of the attention scores; None is 1/√head_dim.
+        attention_softcap: scores s become c·tanh(s/c); None leaves them alone.
+        final_softcap: the same for the logits.
+        sliding_window: in sliding layers a token sees the last so many, itself included.
+        sliding_layers: whether each layer slides; empty if none does.
+    """
 
     family: str
     vocab_size: int
@@ -36,6 +50,16 @@ class DecoderConfig:
     qkv_bias: bool = False
     o_bias: bool = False
     mlp_bias: bool = False
+    qk_norm: bool = False
+    sandwich_norms: bool = False
+    norm_offset: float = 0.0
+    activation: str = "silu"
+    embed_scale: float = 1.0
+    attention_scale: float | None = None
+    attention_softcap: float | None = None
+    final_softcap: float | None = None
+    sliding_window: int | None = None
+    sliding_layers: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """The decoder: Flax NNX modules whose parameter tree is the one of the whole project.
 
 Axis letters: B batch, T query positions, S key positions, D width, N query heads, K key/value heads, G query heads per
-key/value head, H head width, F MLP width, L layers, V vocabulary.
+key/value head, H head width, F MLP width, L layers, M masks, V vocabulary.
 """
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
@@ -13,6 +16,7 @@ from jaxtrunc.models import rope
 from jaxtrunc.models.config import DecoderConfig, Execution
 
 MASKED = -1e30  # finite, so that a row of padding alone gives numbers and not NaN
+ACTIVATIONS = {"silu": jax.nn.silu, "gelu_pytorch_tanh": partial(jax.nn.gelu, approximate=True)}
 
 
 def product(equation: str, x: jax.Array, y: jax.Array, execution: Execution) -> jax.Array:
@@ -21,6 +25,11 @@ def product(equation: str, x: jax.Array, y: jax.Array, execution: Execution) -> 
     precision = jax.lax.Precision.HIGHEST if dtype == jnp.float32 else None
     operands = (x.astype(dtype), y.astype(dtype))
     return jnp.einsum(equation, *operands, precision=precision, preferred_element_type=jnp.float32)
+
+
+def soft_cap(x: jax.Array, cap: float | None) -> jax.Array:
+    """cap·tanh(x / cap): almost the identity near zero, never beyond ±cap (Bello et al. 2016, arXiv 1611.09940)."""
+    return x if cap is None else cap * jnp.tanh(x / cap)
 
 
 class Linear(nnx.Module):
@@ -37,26 +46,28 @@ class Linear(nnx.Module):
 
 
 class RMSNorm(nnx.Module):
-    """x / rms(x) · scale in float32 (Zhang and Sennrich 2019, arXiv 1910.07467)."""
+    """x / rms(x) · (offset + scale) in float32 (Zhang and Sennrich 2019, arXiv 1910.07467); it begins with a gain of one."""
 
-    def __init__(self, width: int, eps: float):
-        self.scale = nnx.Param(jnp.ones(width))
-        self.eps = eps
+    def __init__(self, width: int, cfg: DecoderConfig):
+        self.scale = nnx.Param(jnp.full(width, 1.0 - cfg.norm_offset))
+        self.eps, self.offset = cfg.rms_norm_eps, cfg.norm_offset
 
     def __call__(self, x: Float[Array, "*b D"]) -> Float[Array, "*b D"]:
         x = x.astype(jnp.float32)
         mean_square = jnp.mean(x * x, axis=-1, keepdims=True)
-        return x * jax.lax.rsqrt(mean_square + self.eps) * self.scale[...].astype(jnp.float32)
+        return x * jax.lax.rsqrt(mean_square + self.eps) * (self.offset + self.scale[...].astype(jnp.float32))
 
 
 class Embedding(nnx.Module):
-    """One row per token; embedding (V, D)."""
+    """One row per token, times a constant; embedding (V, D)."""
 
-    def __init__(self, vocab_size: int, width: int, rngs: nnx.Rngs):
-        self.embedding = nnx.Param(_normal(rngs, (vocab_size, width)))
+    def __init__(self, cfg: DecoderConfig, rngs: nnx.Rngs):
+        self.embedding = nnx.Param(_normal(rngs, (cfg.vocab_size, cfg.hidden_size)))
+        self.factor = cfg.embed_scale
 
-    def __call__(self, tokens: Int[Array, "B T"]) -> Float[Array, "B T D"]:
-        return self.embedding[...][tokens].astype(jnp.float32)
+    def __call__(self, tokens: Int[Array, "B T"], execution: Execution) -> Float[Array, "B T D"]:
+        factor = jnp.asarray(self.factor, execution.compute_dtype).astype(jnp.float32)  # √3584 was 59.75 in training, not 59.87
+        return self.embedding[...][tokens].astype(jnp.float32) * factor
 
 
 class Attention(nnx.Module):
@@ -68,13 +79,18 @@ class Attention(nnx.Module):
         self.k_proj = Linear(cfg.hidden_size, shared, cfg.qkv_bias, rngs)
         self.v_proj = Linear(cfg.hidden_size, shared, cfg.qkv_bias, rngs)
         self.o_proj = Linear(inner, cfg.hidden_size, cfg.o_bias, rngs)
-        self.head_dim = cfg.head_dim
+        if cfg.qk_norm:
+            self.q_norm, self.k_norm = RMSNorm(cfg.head_dim, cfg), RMSNorm(cfg.head_dim, cfg)
+        self.head_dim, self.softcap = cfg.head_dim, cfg.attention_softcap
+        self.scale = cfg.head_dim**-0.5 if cfg.attention_scale is None else cfg.attention_scale
 
     def __call__(self, x: jax.Array, angles: tuple[jax.Array, jax.Array], mask: jax.Array, execution: Execution):
         """x (B,T,D), rotary tables, mask (B,T,S) true where a query may look → (B,T,D)."""
         query, key, value = (self._heads(p(x, execution)) for p in (self.q_proj, self.k_proj, self.v_proj))
+        if hasattr(self, "q_norm"):
+            query, key = self.q_norm(query), self.k_norm(key)
         query, key = rope.rotate(query, *angles), rope.rotate(key, *angles)
-        mixed = attend(query, key, value, mask, execution)
+        mixed = attend(query, key, value, mask, self.scale, self.softcap, execution)
         return self.o_proj(mixed.reshape(*mixed.shape[:2], -1), execution)
 
     def _heads(self, x: Float[Array, "B T NH"]) -> Float[Array, "B T N H"]:
@@ -86,42 +102,56 @@ def attend(
     key: Float[Array, "B S K H"],
     value: Float[Array, "B S K H"],
     mask: Bool[Array, "B T S"],
+    scale: float,
+    softcap: float | None,
     execution: Execution,
 ) -> Float[Array, "B T N H"]:
     """Softmax attention; the N query heads are grouped over the K key heads, which are never repeated in memory."""
     batch, length, heads, width = query.shape
     grouped = query.reshape(batch, length, key.shape[2], -1, width)  # (B, T, K, G, H)
-    scores = product("btkgh,bskh->bkgts", grouped, key, execution) * width**-0.5
-    scores = jnp.where(mask[:, None, None], scores, MASKED)
+    scores = product("btkgh,bskh->bkgts", grouped, key, execution) * scale
+    scores = jnp.where(mask[:, None, None], soft_cap(scores, softcap), MASKED)
     mixed = product("bkgts,bskh->btkgh", jax.nn.softmax(scores, axis=-1), value, execution)
     return mixed.reshape(batch, length, heads, width)
 
 
 class GatedMLP(nnx.Module):
-    """down(silu(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202)."""
+    """down(activation(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202)."""
 
     def __init__(self, cfg: DecoderConfig, rngs: nnx.Rngs):
         self.gate_proj = Linear(cfg.hidden_size, cfg.intermediate_size, cfg.mlp_bias, rngs)
         self.up_proj = Linear(cfg.hidden_size, cfg.intermediate_size, cfg.mlp_bias, rngs)
         self.down_proj = Linear(cfg.intermediate_size, cfg.hidden_size, cfg.mlp_bias, rngs)
+        self.activation = cfg.activation
 
     def __call__(self, x: Float[Array, "B T D"], execution: Execution) -> Float[Array, "B T D"]:
-        gated = jax.nn.silu(self.gate_proj(x, execution)) * self.up_proj(x, execution)
+        gated = ACTIVATIONS[self.activation](self.gate_proj(x, execution)) * self.up_proj(x, execution)
         return self.down_proj(gated, execution)
 
 
 class Block(nnx.Module):
-    """One layer: pre-normalised attention and MLP around a float32 residual stream."""
+    """One layer: pre-normalised attention and MLP around a float32 residual stream.
+
+    The norms keep their Hugging Face names: with sandwich norms `post_attention_norm` is what it says, without them it
+    is the one before the MLP.
+    """
 
     def __init__(self, cfg: DecoderConfig, rngs: nnx.Rngs):
-        self.input_norm = RMSNorm(cfg.hidden_size, cfg.rms_norm_eps)
+        self.input_norm = RMSNorm(cfg.hidden_size, cfg)
         self.attn = Attention(cfg, rngs)
-        self.post_attention_norm = RMSNorm(cfg.hidden_size, cfg.rms_norm_eps)
+        self.post_attention_norm = RMSNorm(cfg.hidden_size, cfg)
         self.mlp = GatedMLP(cfg, rngs)
+        if cfg.sandwich_norms:
+            self.pre_feedforward_norm = RMSNorm(cfg.hidden_size, cfg)
+            self.post_feedforward_norm = RMSNorm(cfg.hidden_size, cfg)
 
     def __call__(self, x: jax.Array, angles: tuple[jax.Array, jax.Array], mask: jax.Array, execution: Execution):
         """x (B,T,D) → (B,T,D)."""
-        x = x + self.attn(self.input_norm(x), angles, mask, execution)
+        attended = self.attn(self.input_norm(x), angles, mask, execution)
+        if hasattr(self, "pre_feedforward_norm"):
+            x = x + self.post_attention_norm(attended)
+            return x + self.post_feedforward_norm(self.mlp(self.pre_feedforward_norm(x), execution))
+        x = x + attended
         return x + self.mlp(self.post_attention_norm(x), execution)
 
 
@@ -130,33 +160,46 @@ class Decoder(nnx.Module):
 
     def __init__(self, cfg: DecoderConfig, rngs: nnx.Rngs):
         self.cfg = cfg
-        self.embed = Embedding(cfg.vocab_size, cfg.hidden_size, rngs)
+        self.embed = Embedding(cfg, rngs)
         self.layers = jax.vmap(lambda key: Block(cfg, nnx.Rngs(key)))(jax.random.split(rngs(), cfg.num_layers))
-        self.final_norm = RMSNorm(cfg.hidden_size, cfg.rms_norm_eps)
+        self.final_norm = RMSNorm(cfg.hidden_size, cfg)
         if not cfg.tie_embeddings:
             self.lm_head = Linear(cfg.hidden_size, cfg.vocab_size, False, rngs)
 
     def __call__(self, tokens: Int[Array, "B T"], positions: Int[Array, "B T"], mask: Bool[Array, "B T S"], execution):
         """Hidden states after the final norm, float32 (B,T,D)."""
         angles = rope.tables(self.cfg.rope, self.cfg.head_dim, positions)
-        x = run_layers(self.layers, self.embed(tokens), angles, mask, execution)
+        masks, choice = layer_masks(self.cfg, mask)
+        x = run_layers(self.layers, self.embed(tokens, execution), angles, masks, choice, execution)
         return self.final_norm(x)
 
 
-def run_layers(layers: Block, x: jax.Array, angles, mask: jax.Array, execution: Execution) -> jax.Array:
+def layer_masks(cfg: DecoderConfig, mask: Bool[Array, "B T S"]) -> tuple[Bool[Array, "M B T S"], Int[np.ndarray, " L"]]:
+    """The masks that the layers of a model need (full, sliding or both), and which of them each layer uses."""
+    if cfg.sliding_window is None:
+        return mask[None], np.zeros(cfg.num_layers, np.int32)
+    steps = jnp.arange(mask.shape[-1])
+    near = mask & (steps[:, None] - steps < cfg.sliding_window)  # distance in the row, so that padding may be on either side
+    if all(cfg.sliding_layers):
+        return near[None], np.zeros(cfg.num_layers, np.int32)
+    return jnp.stack([mask, near]), np.array(cfg.sliding_layers, np.int32)
+
+
+def run_layers(layers: Block, x: jax.Array, angles, masks: jax.Array, choice: np.ndarray, execution: Execution) -> jax.Array:
     """Apply the one block function L times, by `lax.scan` or by an unrolled loop over the stacked slices."""
 
-    def step(x: jax.Array, block: Block) -> tuple[jax.Array, None]:
-        return block(x, angles, mask, execution), None
+    def step(x: jax.Array, layer: tuple[Block, jax.Array]) -> tuple[jax.Array, None]:
+        block, chosen = layer
+        return block(x, angles, jax.lax.dynamic_index_in_dim(masks, chosen, keepdims=False), execution), None
 
     if execution.remat:
         step = jax.checkpoint(step)
     if execution.scans:
-        return jax.lax.scan(step, x, layers)[0]
-    for layer in range(jax.tree.leaves(layers)[0].shape[0]):
-        x, _ = step(x, jax.tree.map(lambda leaf, i=layer: leaf[i], layers))
+        return jax.lax.scan(step, x, (layers, jnp.asarray(choice)))[0]
+    for layer in range(len(choice)):
+        x, _ = step(x, jax.tree.map(lambda leaf, i=layer: leaf[i], (layers, choice)))
     return x
 
 
 def _normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> jax.Array:
-    return 0.02 * jax.random.normal(rngs(), shape)  # the initializer_range of both families' published configs
+    return 0.02 * jax.random.normal(rngs(), shape)  # the initializer_range of the families' published configs

@@ -29,13 +29,22 @@ class Fields:
         self.left.pop(name, None)
         return self.values.get(name)
 
-    def integer(self, name: str, default: int | None = None, most: int = 2**31 - 1) -> int:
-        """A whole number from 1 to `most`."""
-        return self._typed(name, default, f"a whole number from 1 to {most}", lambda v: type(v) is int and 0 < v <= most, 1)
+    def integer(self, name: str, default: int | None = None, least: int = 1, most: int = 2**31 - 1) -> int:
+        """A whole number from `least` to `most`."""
+        expected = f"a whole number from {least} to {most}"
+        return self._typed(name, default, expected, lambda v: type(v) is int and least <= v <= most, 1)
 
     def number(self, name: str) -> float:
         """A positive number; never a default."""
         return float(self._typed(name, None, "a positive number", lambda v: type(v) in (int, float) and 0 < v < math.inf, 1.0))
+
+    def integer_or_null(self, name: str) -> int | None:
+        """A whole number, or None if config.json says null: a field that is not there at all is a fault."""
+        return None if self._null(name) else self.integer(name)
+
+    def number_or_null(self, name: str) -> float | None:
+        """A positive number, or None if config.json says null: a field that is not there at all is a fault."""
+        return None if self._null(name) else self.number(name)
 
     def flag(self, name: str, default: bool) -> bool:
         """true or false."""
@@ -51,6 +60,9 @@ class Fields:
         """Note what is wrong with a field."""
         self.faults.append(f"{self.prefix}{name}: expected {expected}, found {_short(found)}")
 
+    def _null(self, name: str) -> bool:
+        return name in self.values and self.take(name) is None
+
     def _typed(self, name: str, default: Any, expected: str, valid: Callable[[Any], bool], placeholder: Any) -> Any:
         """The value; its default if absent or null and it has one; else a fault and a harmless placeholder."""
         value = self.take(name)
@@ -62,36 +74,37 @@ class Fields:
         return value
 
 
-def common_fields(fields: Fields, num_heads: int) -> dict[str, Any]:
+def common_fields(fields: Fields, num_heads: int, *, explicit_head_dim: bool = False, tied: bool = False) -> dict[str, Any]:
     """What every family's config.json says in the same words, as arguments of `DecoderConfig`.
 
-    `tie_word_embeddings` defaults to false as in transformers' own classes, and is checked against the weights.
+    Args:
+        fields: the config.json being read.
+        num_heads: of queries.
+        explicit_head_dim: there must be a `head_dim`; elsewhere it is hidden_size / num_heads if config.json does not say.
+        tied: default of `tie_word_embeddings` in transformers' own class; checked against the weights.
     """
-    fields.expect("hidden_act", "silu")
     fields.expect("attention_dropout", 0)
     fields.expect("partial_rotary_factor", 1)
     layers, width = fields.integer("num_hidden_layers", most=MAX_LAYERS), fields.integer("hidden_size")
-    layer_types = fields.take("layer_types")
-    if layer_types is not None and layer_types != ["full_attention"] * layers:
-        fields.fault("layer_types", f"{layers} times full_attention", layer_types)
     return {
         "vocab_size": fields.integer("vocab_size"),
         "hidden_size": width,
         "intermediate_size": fields.integer("intermediate_size"),
         "num_layers": layers,
-        "head_dim": _head_dim(fields, width, num_heads),
+        "head_dim": _head_dim(fields, width, num_heads, explicit_head_dim),
         "max_positions": fields.integer("max_position_embeddings"),
         "rms_norm_eps": fields.number("rms_norm_eps"),
         "rope": read_rope(fields),
-        "tie_embeddings": fields.flag("tie_word_embeddings", default=False),
+        "tie_embeddings": fields.flag("tie_word_embeddings", default=tied),
     }
 
 
-def _head_dim(fields: Fields, width: int, num_heads: int) -> int:
-    if fields.values.get("head_dim") is None and width % num_heads:
+def _head_dim(fields: Fields, width: int, num_heads: int, explicit: bool) -> int:
+    given = fields.values.get("head_dim") is not None
+    if not given and not explicit and width % num_heads:
         fields.fault("num_attention_heads", f"a divisor of hidden_size {width}", num_heads)
-    head_dim = fields.integer("head_dim", default=max(width // num_heads, 2))
-    if head_dim % 2:
+    head_dim = fields.integer("head_dim", default=None if explicit else max(width // num_heads, 2))
+    if head_dim % 2 and (given or not explicit):  # one fault is enough where it is missing
         fields.fault("head_dim", "an even number (rotary pairs)", head_dim)
     return head_dim
 

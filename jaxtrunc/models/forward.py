@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxtrunc.core.trees import Params
 from jaxtrunc.models.config import DecoderConfig, Execution
-from jaxtrunc.models.decoder import Decoder, product
+from jaxtrunc.models.decoder import Decoder, product, soft_cap
 
 REFERENCE = Execution()
 
@@ -23,7 +23,7 @@ def abstract_params(cfg: DecoderConfig, dtype=jnp.float32) -> Params:
 
 
 def init_params(cfg: DecoderConfig, key: jax.Array) -> Params:
-    """Random float32 parameters: normal(0, 0.02) matrices, zero biases, unit norm scales."""
+    """Random float32 parameters: normal(0, 0.02) matrices, zero biases, norms with a gain of one."""
     return jax.jit(lambda key: nnx.to_pure_dict(nnx.state(Decoder(cfg, nnx.Rngs(key)))))(key)
 
 
@@ -72,9 +72,11 @@ def head_logits(
     """Float32 logits over the vocabulary, or over the tokens `ids` alone (then nothing of size V is formed)."""
     if cfg.tie_embeddings:
         rows = params["embed"]["embedding"]
-        return product("...d,vd->...v", hidden, rows if ids is None else rows[jnp.asarray(ids)], execution)
-    kernel = params["lm_head"]["kernel"]
-    return product("...d,dv->...v", hidden, kernel if ids is None else kernel[:, jnp.asarray(ids)], execution)
+        logits = product("...d,vd->...v", hidden, rows if ids is None else rows[jnp.asarray(ids)], execution)
+    else:
+        kernel = params["lm_head"]["kernel"]
+        logits = product("...d,dv->...v", hidden, kernel if ids is None else kernel[:, jnp.asarray(ids)], execution)
+    return soft_cap(logits, cfg.final_softcap)
 
 
 @lru_cache(maxsize=16)

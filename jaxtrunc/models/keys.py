@@ -36,3 +36,8 @@ def decoder_rules(biased: tuple[str, ...]) -> tuple[KeyRule, ...]:
     rules.append(KeyRule("model.norm.weight", "final_norm/scale"))
     rules.append(KeyRule("lm_head.weight", "lm_head/kernel", transpose=True))
     return tuple(rules)
+
+
+def norm_rule(hf: str, path: str) -> KeyRule:
+    """A further norm in every layer, named inside the layer."""
+    return KeyRule(f"model.layers.{{i}}.{hf}.weight", f"layers/{path}/scale")

@@ -25,8 +25,15 @@ def load_params(leaves: Mapping[str, Any], dtype: Any = jnp.float32, shardings: 
 
 
 def load_leaf(leaf: LazyLeaf, dtype: Any, sharding: jax.sharding.Sharding) -> jax.Array:
-    """One leaf, of which every device reads only its own slice."""
-    return jax.make_array_from_callback(leaf.shape, sharding, lambda index: _part(leaf, index or (), np.dtype(dtype)))
+    """One leaf, of which every process reads only the slices of its devices, each once however many devices hold it."""
+    read: dict[str, np.ndarray] = {}
+
+    def part(index: Any) -> np.ndarray:
+        if str(index) not in read:
+            read[str(index)] = _part(leaf, index, np.dtype(dtype))
+        return read[str(index)]
+
+    return jax.make_array_from_callback(leaf.shape, sharding, part)
 
 
 def _part(leaf: LazyLeaf, index: tuple[slice, ...], dtype: np.dtype) -> np.ndarray:

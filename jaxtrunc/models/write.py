@@ -12,6 +12,7 @@ import numpy as np
 from jaxtrunc.core.errors import InputError, RunFailed
 from jaxtrunc.core.files import new_directory
 from jaxtrunc.core.jsonio import read_json, write_json, write_text
+from jaxtrunc.core.processes import fetch
 from jaxtrunc.core.safetensors import INDEX, WEIGHTS
 from jaxtrunc.core.trees import Params, flatten
 from jaxtrunc.models.config import DecoderConfig
@@ -26,7 +27,7 @@ COMPANIONS = (
 
 
 def to_hf(cfg: DecoderConfig, params: Params) -> Iterator[tuple[str, np.ndarray]]:
-    """Every tensor under its Hugging Face name and in its layout, one at a time off the device."""
+    """Every tensor under its Hugging Face name and in its layout, one at a time off the device; every process must take all."""
     return hf_tensors(cfg, flatten(params))
 
 
@@ -36,7 +37,7 @@ def hf_tensors(cfg: DecoderConfig, leaves: Mapping[str, Any]) -> Iterator[tuple[
         leaf = leaves[rule.path]
         lazy = not hasattr(leaf, "__array__")
         for layer, name in enumerate(rule_names(rule, cfg)):
-            array = np.asarray(leaf[layer] if lazy or rule.stacked else leaf)
+            array = fetch(leaf[layer] if lazy or rule.stacked else leaf)
             yield name, array.T if rule.transpose else array
 
 

@@ -14,7 +14,7 @@ GOLDEN = Path(__file__).parent / "golden"
 FORWARD = jax.jit(hidden_states, static_argnums=1)
 
 
-@pytest.fixture(scope="module", params=["qwen2", "llama3"])
+@pytest.fixture(scope="module", params=["qwen2", "llama3", "gemma2"])
 def model(request):
     source = open_model(GOLDEN / request.param)
     return load_params(source.leaves()), source.cfg

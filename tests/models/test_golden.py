@@ -11,7 +11,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.mark.parametrize("scan", [False, True])
-@pytest.mark.parametrize("name", ["qwen2", "llama", "llama3"])
+@pytest.mark.parametrize("name", ["qwen2", "llama", "llama3", "qwen3", "gemma2", "mistral"])
 def test_logits_that_torch_gave(name, scan):
     source = open_model(GOLDEN / name)
     params = load_params(source.leaves())

@@ -1,5 +1,7 @@
 """Part by part against transformers, so that a difference in the logits has an address."""
 
+import operator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,14 +26,6 @@ def torch_rope(model, positions, x):
     return model.model.rotary_emb(x, torch.from_numpy(np.asarray(positions, np.int64)))
 
 
-def norm(model, ours, x, cfg):
-    return model.model.layers[1].input_layernorm(torch.from_numpy(x)), ours.input_norm(x)
-
-
-def second_norm(model, ours, x, cfg):
-    return model.model.layers[1].post_attention_layernorm(torch.from_numpy(x)), ours.post_attention_norm(x)
-
-
 def mlp(model, ours, x, cfg):
     return model.model.layers[1].mlp(torch.from_numpy(x)), ours.mlp(x, Execution())
 
@@ -53,8 +47,6 @@ def projection(name):
 
 
 PARTS = {
-    "input norm": norm,
-    "post-attention norm": second_norm,
     "mlp": mlp,
     "attention": attention,
     "q": projection("q_proj"),
@@ -74,6 +66,19 @@ def test_part_of_a_layer(saved, part):
     np.testing.assert_allclose(found, theirs.numpy(), rtol=1e-5, atol=1e-5)
 
 
+def test_every_norm_of_a_layer(saved):
+    model, folder = saved
+    source = open_model(folder)
+    layer = jax.tree.map(lambda leaf: leaf[1], decoder(load_params(source.leaves()), source.cfg).layers)
+    norms = {name: module for name, module in model.model.layers[1].named_modules() if name.endswith("norm")}
+    assert len(norms) == {"qwen3": 4, "gemma2": 4}.get(source.cfg.family, 2)
+    for name, module in norms.items():
+        x = np.random.default_rng(0).normal(size=(2, 5, *module.weight.shape)).astype(np.float32)
+        ours = operator.attrgetter(name.replace("layernorm", "norm").replace("self_attn", "attn"))(layer)
+        with torch.no_grad():
+            np.testing.assert_allclose(ours(x), module(torch.from_numpy(x)).numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
+
+
 def test_rotary_tables(saved):
     model, folder = saved
     cfg = open_model(folder).cfg
@@ -90,4 +95,4 @@ def test_embedding(saved):
     ids = tokens(2, 9)
     with torch.no_grad():
         theirs = model.model.embed_tokens(torch.from_numpy(ids.astype(np.int64))).numpy()
-    np.testing.assert_array_equal(decoder(load_params(source.leaves()), source.cfg).embed(ids), theirs)
+    np.testing.assert_array_equal(decoder(load_params(source.leaves()), source.cfg).embed(ids, Execution()), theirs)

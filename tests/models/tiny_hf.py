@@ -9,6 +9,12 @@ COMMON = {
 }  # fmt: skip
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 32}  # fmt: skip
+FULL, SLIDING = "full_attention", "sliding_attention"
+SLIDES = {"use_sliding_window": True, "sliding_window": 9}
+QWEN3 = {"num_key_value_heads": 2, "head_dim": 16}
+MISTRAL = {"num_key_value_heads": 2, "sliding_window": 9}
+GEMMA2 = {"num_key_value_heads": 2, "head_dim": 16, "sliding_window": 9, "query_pre_attn_scalar": 24,
+          "attn_logit_softcapping": 3.0, "final_logit_softcapping": 4.0}  # fmt: skip
 CASES = {
     "qwen2 4/4 heads": ("qwen2", {"num_key_value_heads": 4}),
     "qwen2 4/2 heads, tied": ("qwen2", {"num_key_value_heads": 2, "tie_word_embeddings": True}),
@@ -18,17 +24,37 @@ CASES = {
     "llama wide heads": ("llama", {"num_key_value_heads": 1, "head_dim": 16}),
     "llama3 scaling": ("llama", {"num_key_value_heads": 2, "head_dim": 16, "rope_parameters": LLAMA3}),
     "linear scaling": ("llama", {"rope_parameters": {"rope_type": "linear", "factor": 3.0, "rope_theta": 1e4}}),
+    "qwen3": ("qwen3", QWEN3),
+    "gemma2": ("gemma2", GEMMA2),
+    "mistral": ("mistral", MISTRAL),
+}
+# What sets a family apart, switched the other way: logits only, scanned and unrolled.
+VARIANTS = {
+    "qwen2, upper layers slide": ("qwen2", {"num_key_value_heads": 2, "max_window_layers": 1} | SLIDES),
+    "qwen2, named layers slide": ("qwen2", {"num_key_value_heads": 2, "layer_types": [SLIDING, FULL, SLIDING]} | SLIDES),
+    "qwen3 with biases, narrow heads": ("qwen3", QWEN3 | {"attention_bias": True, "head_dim": 4}),
+    "qwen3 tied, upper layers slide": ("qwen3", QWEN3 | {"tie_word_embeddings": True, "max_window_layers": 2} | SLIDES),
+    "gemma2, scores not capped": ("gemma2", GEMMA2 | {"attn_logit_softcapping": None}),
+    "gemma2, logits not capped": ("gemma2", GEMMA2 | {"final_logit_softcapping": None}),
+    "gemma2, no layer slides": ("gemma2", GEMMA2 | {"layer_types": [FULL] * 3}),
+    "gemma2, all layers slide": ("gemma2", GEMMA2 | {"layer_types": [SLIDING] * 3}),
+    "gemma2 untied with biases, usual heads and scale": (
+        "gemma2",
+        GEMMA2 | {"tie_word_embeddings": False, "attention_bias": True, "head_dim": 8, "query_pre_attn_scalar": 8},
+    ),
+    "mistral, no layer slides, tied": ("mistral", MISTRAL | {"sliding_window": None, "tie_word_embeddings": True}),
+    "mistral with wide heads": ("mistral", MISTRAL | {"head_dim": 16}),
 }
 
 
 def make(case: str, seed: int = 0):
     """A torch model in float32 whose every parameter (biases and norm scales too) is random and matters."""
     import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
+    from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
-    family, changes = CASES[case]
-    kind = {"qwen2": Qwen2Config, "llama": LlamaConfig}[family]
-    model = AutoModelForCausalLM.from_config(kind(**(COMMON | changes)), attn_implementation="eager").float().eval()
+    family, changes = (CASES | VARIANTS)[case]
+    config = CONFIG_MAPPING[family](**(COMMON | changes))
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -4,11 +4,14 @@ from jaxtrunc.models.config import DecoderConfig
 from jaxtrunc.models.families.family import Family
 from jaxtrunc.models.fields import Fields, common_fields
 from jaxtrunc.models.keys import PROJECTIONS, decoder_rules
+from jaxtrunc.models.windows import uniform_layers
 
 
 def _read(fields: Fields) -> DecoderConfig:
     biased = fields.flag("attention_bias", default=False)
     heads = fields.integer("num_attention_heads")
+    fields.expect("hidden_act", "silu")
+    common = common_fields(fields, heads)
     return DecoderConfig(
         family="llama",
         num_heads=heads,
@@ -16,7 +19,8 @@ def _read(fields: Fields) -> DecoderConfig:
         qkv_bias=biased,
         o_bias=biased,
         mlp_bias=fields.flag("mlp_bias", default=False),
-        **common_fields(fields, heads),
+        **common,
+        **uniform_layers(fields, common["num_layers"], window=None),
     )
 
 

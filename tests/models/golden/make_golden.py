@@ -15,11 +15,18 @@ sys.path.insert(0, str(HERE.parent))
 
 from tiny_hf import make, tokens, torch_logits  # noqa: E402
 
-CASES = {"qwen2": "qwen2 4/2 heads, tied", "llama": "llama biases everywhere", "llama3": "llama3 scaling"}
+CASES = {
+    "qwen2": "qwen2 4/2 heads, tied",
+    "llama": "llama biases everywhere",
+    "llama3": "llama3 scaling",
+    "qwen3": "qwen3",
+    "gemma2": "gemma2",
+    "mistral": "mistral",
+}
 
 
 def main() -> None:
-    """Three directories: config.json, model.safetensors (bf16, so that they are small) and expected.npz."""
+    """One directory a case: config.json, model.safetensors (bf16, so that they are small) and expected.npz."""
     import torch
     from transformers import AutoModelForCausalLM
 
