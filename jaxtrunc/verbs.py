@@ -258,6 +258,46 @@ class Export(Verb):
 
 
 @dataclass(kw_only=True)
+class Plan(Verb):
+    """Say what a run will take, before it is paid for: operations, memory and disk of every stage, and whether it fits.
+
+    Reads config.json and the headers of the weights, never the weights. Exit code 0: it fits, 1: it does not.
+
+    Example:  jaxtrunc plan --base-model Qwen/Qwen2.5-7B-Instruct --mesh data=1,fsdp=8,tensor=1 --device-memory 80GiB
+    """
+
+    together = False
+
+    config: Positional[Path | None] = None
+    """YAML file as for `run`; or leave it out and give --base-model."""
+    overrides: Overrides = ()
+    """Values that replace those of the file, such as train.batch_size=8."""
+    base_model: Annotated[str | None, arg(metavar="REF")] = None
+    """Local Hugging Face directory, org/name or org/name@revision."""
+    model: Annotated[str | None, arg(metavar="REF")] = None
+    """The fine-tuned model; left out, fine-tuning is planned too."""
+    mesh: Annotated[str | None, arg(metavar="data=D,fsdp=F,tensor=T")] = None
+    """The mesh to plan for, of any size; default: the config's, else the devices that are here."""
+    device_memory: Annotated[str | None, arg(metavar="SIZE")] = None
+    """Of each accelerator, such as 16GiB; no device is touched then. Default: that of the devices that are here."""
+    host_memory: Annotated[str | None, arg(metavar="SIZE")] = None
+    """Of each host; default: that of this machine."""
+    tokens: int | None = None
+    """Tokens of the longest prompt; default: what the task's max_text_tokens allows."""
+    include: Include = ()
+    """As for `decompose`."""
+    exclude: Exclude = ()
+    """As for `decompose`."""
+
+    def run(self) -> None:
+        from jaxtrunc.recipes.plan import What, Where, plan
+
+        chosen = DecomposeSettings(include=self.include, exclude=self.exclude)
+        plan(What(self.config, self.overrides, self.base_model, self.model, chosen, self.tokens),
+             Where(self.mesh, self.device_memory, self.host_memory))
+
+
+@dataclass(kw_only=True)
 class Doctor(Verb):
     """Say what is here, whether it works, and what to do about what does not.
 
@@ -275,7 +315,7 @@ class Doctor(Verb):
 
 VERBS: dict[str, type[Verb]] = {
     "demo": Demo, "run": Run, "pretrain": Pretrain, "finetune": Finetune, "decompose": Decompose, "sweep": Sweep,
-    "report": Report, "export": Export, "doctor": Doctor,
+    "report": Report, "export": Export, "plan": Plan, "doctor": Doctor,
 }
 
 

@@ -1,0 +1,1 @@
+"""What a run will cost, told from shapes alone: work, memory and disk of every stage."""

@@ -1,0 +1,54 @@
+"""What a forward or training pass needs beside its arguments, per device.
+
+The factors count float32 numbers per token; they were fitted to the memory analysis of XLA:CPU over widths, depths and lengths
+(tests/plan/test_activations.py compares) and take scores, (heads, T, T), for what they are: nothing here is flash attention.
+On CPU the layers are unrolled, and XLA copies the slices of all stacked kernels at once; elsewhere a scan copies one layer's.
+"""
+
+from dataclasses import dataclass
+
+from jaxtrunc.models import DecoderConfig
+
+FLOAT32 = 4
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Numbers per token on one device: residual stream, MLP, queries, keys (or values), attention scores of all heads."""
+
+    stream: float
+    mlp: float
+    query: float
+    key: float
+    scores: float
+
+
+def widths(cfg: DecoderConfig, tokens: int, tensor: int = 1) -> Widths:
+    """Of rows of `tokens` tokens; all but the residual stream is divided over `tensor`."""
+    return Widths(cfg.hidden_size, cfg.intermediate_size / tensor, cfg.num_heads * cfg.head_dim / tensor,
+                  cfg.num_kv_heads * cfg.head_dim / tensor, cfg.num_heads * tokens / tensor)
+
+
+def forward_bytes(cfg: DecoderConfig, rows: int, tokens: int, tensor: int = 1) -> int:
+    """The widest moment of a forward pass, nothing being kept for a backward one, and the logits at the last token."""
+    w = widths(cfg, tokens, tensor)
+    return int(FLOAT32 * rows * (tokens * (1.4 * w.stream + 2.2 * w.mlp + 2.7 * w.scores) + cfg.vocab_size / tensor))
+
+
+def kept_bytes(cfg: DecoderConfig, rows: int, tokens: int, tensor: int = 1, *, remat: bool = False, scans: bool = False) -> int:
+    """What the backward pass needs of the forward one, and the layer it is working on.
+
+    XLA:CPU undoes most of `remat` where layers are unrolled.
+    """
+    w = widths(cfg, tokens, tensor)
+    layer = 4.3 * w.stream + (4 if remat else 5) * w.mlp + 2.3 * w.query + 0.8 * w.key + 3 * w.scores
+    inside = 3 * w.mlp
+    if scans:
+        layer = w.stream if remat else 5.1 * w.stream + 5 * w.mlp + 2.6 * (w.query + w.key) + 2.8 * w.scores
+        inside = 8 * (w.stream + w.mlp) + 2.7 * w.scores if remat else 8.7 * w.mlp
+    return int(FLOAT32 * rows * tokens * (cfg.num_layers * layer + inside))
+
+
+def answer_logits_bytes(cfg: DecoderConfig, rows: int, tensor: int = 1) -> int:
+    """Logits at the two tokens of an answer, their softmax and its gradient."""
+    return int(3 * FLOAT32 * 2 * rows * cfg.vocab_size / tensor)

@@ -1,0 +1,79 @@
+"""Fine-tuning: float32 masters, two Adam moments, gradient and activations, beside the base weights it started from."""
+
+import math
+
+import jax
+import numpy as np
+
+from jaxtrunc.planning.activations import answer_logits_bytes, forward_bytes, kept_bytes
+from jaxtrunc.planning.flops import training_step
+from jaxtrunc.planning.job import LAYERS, Job, Machine, elements, stored_bytes
+from jaxtrunc.planning.meshes import bytes_per_device
+from jaxtrunc.planning.stage import MIB, Moment, Stage, operations
+from jaxtrunc.train.optimiser import adamw
+
+PROGRAM, PROGRAM_PER_LAYER = 690 * MIB, 22 * MIB
+"""Of the process on two CPU cores with everything imported, and of compiling one unrolled layer; measured with tiny layers."""
+VALIDATION_ROWS = 64
+CHECKPOINTS = 4
+"""The last two, the best, and the one being written."""
+
+
+def finetune_stage(job: Job, machine: Machine) -> Stage:
+    """Peak while a step runs, while validation runs, and while a checkpoint is written."""
+    assert job.train is not None
+    mesh, trained = machine.mesh, bytes_per_device(job.trained, machine.mesh)
+    resident = bytes_per_device(job.params, mesh) + state_bytes(job, machine)
+    rows = -(-VALIDATION_ROWS // mesh.rows)
+    weights = trained if machine.shared else _layers_in_hand(job, machine)
+    scoring = weights + forward_bytes(job.cfg, rows, job.tokens, mesh.tensor)
+    host = PROGRAM + unreleased_bytes(job) + (PROGRAM_PER_LAYER * job.cfg.num_layers if machine.shared else 0)
+    state = state_bytes(job, machine) * machine.devices_per_host
+    return Stage("fine-tuning", f"{operations(training_step(job))} per step", (
+        Moment("training step", resident + step_bytes(job, machine), host),
+        Moment("validation", resident + scoring, host),
+        Moment("checkpoint", resident, host + state),
+    ), _disk(job))
+
+
+def state_bytes(job: Job, machine: Machine) -> int:
+    """Per device, what a step changes: masters, two moments laid out like them, counters everywhere."""
+    assert job.train is not None
+    trained = job.trained
+    optimiser = adamw(job.train, 1, dict.fromkeys(trained, True))
+    every = sum(math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
+                for leaf in jax.tree.leaves(jax.eval_shape(optimiser.init, trained)))
+    counters = every - 2 * stored_bytes(trained)
+    return 3 * bytes_per_device(trained, machine.mesh) + counters
+
+
+def step_bytes(job: Job, machine: Machine) -> int:
+    """Per device, what a step holds beside its state.
+
+    The whole gradient, and with it either its pieces by layer (at the end, when the norm is taken) or, before that, the copied
+    slices of the weights and what the backward pass needs.
+    """
+    assert job.train is not None
+    mesh, settings = machine.mesh, job.train
+    rows = -(-settings.batch_size // (settings.accumulation * mesh.rows))
+    kept = kept_bytes(job.cfg, rows, job.tokens, mesh.tensor, remat=settings.remat, scans=not machine.shared)
+    kept += answer_logits_bytes(job.cfg, rows, mesh.tensor) + (0 if machine.shared else _layers_in_hand(job, machine))
+    gradient = bytes_per_device(job.trained, mesh)
+    held = gradient if settings.accumulation > 1 else 0  # the sum over parts
+    return held + gradient + max(gradient, kept)
+
+
+def unreleased_bytes(job: Job) -> int:
+    """Pages of the checkpoint that stay mapped after loading: leaves that are not stacked."""
+    return stored_bytes({path: leaf for path, leaf in job.leaves.items() if not path.startswith(LAYERS)})
+
+
+def _layers_in_hand(job: Job, machine: Machine) -> int:
+    """Two layers' kernels, gathered along fsdp: the one in use and the next."""
+    layers = elements({path: leaf for path, leaf in job.params.items() if path.startswith(LAYERS)})
+    return 2 * 4 * layers // job.cfg.num_layers // machine.mesh.tensor
+
+
+def _disk(job: Job) -> int:
+    """The model in float32, and checkpoints of masters and moments."""
+    return 4 * elements(job.params) + CHECKPOINTS * 3 * 4 * elements(job.trained)
