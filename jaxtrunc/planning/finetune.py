@@ -10,6 +10,7 @@ from jaxtrunc.planning.flops import training_step
 from jaxtrunc.planning.job import LAYERS, Job, Machine, elements, stored_bytes
 from jaxtrunc.planning.meshes import bytes_per_device
 from jaxtrunc.planning.stage import MIB, Moment, Stage, operations
+from jaxtrunc.train import TrainSettings
 from jaxtrunc.train.optimiser import adamw
 
 PROGRAM, PROGRAM_PER_LAYER = 690 * MIB, 22 * MIB
@@ -20,20 +21,31 @@ CHECKPOINTS = 4
 
 
 def finetune_stage(job: Job, machine: Machine) -> Stage:
-    """Peak while a step runs, while validation runs, and while a checkpoint is written."""
+    """Peak while a step runs, while validation runs, while a checkpoint is written, and while the best one is read back."""
     assert job.train is not None
-    mesh, trained = machine.mesh, bytes_per_device(job.trained, machine.mesh)
-    resident = bytes_per_device(job.params, mesh) + state_bytes(job, machine)
-    rows = -(-VALIDATION_ROWS // mesh.rows)
-    weights = trained if machine.shared else _layers_in_hand(job, machine)
-    scoring = weights + forward_bytes(job.cfg, rows, job.tokens, mesh.tensor)
+    mesh, state = machine.mesh, state_bytes(job, machine)
+    resident = bytes_per_device(job.params, mesh) + state
     host = PROGRAM + unreleased_bytes(job) + (PROGRAM_PER_LAYER * job.cfg.num_layers if machine.shared else 0)
-    state = state_bytes(job, machine) * machine.devices_per_host
+    copied = state * machine.devices_per_host
+    kept = copied if several_checkpoints(job.train) else 0
     return Stage("fine-tuning", f"{operations(training_step(job))} per step", (
-        Moment("training step", resident + step_bytes(job, machine), host),
-        Moment("validation", resident + scoring, host),
-        Moment("checkpoint", resident, host + state),
+        Moment("training step", resident + step_bytes(job, machine), host + kept),
+        Moment("validation", resident + validation_bytes(job, machine), host + kept),
+        Moment("checkpoint", resident, host + kept + copied),
+        Moment("best weights", resident + (state if job.train.keep == "best" else 0), host + kept),
     ), _disk(job))
+
+
+def several_checkpoints(settings: TrainSettings) -> bool:
+    """Whether a step may follow a checkpoint: then what the allocator of the host keeps of the copies made for it counts."""
+    return settings.max_steps is None or settings.max_steps > settings.checkpoint_every
+
+
+def validation_bytes(job: Job, machine: Machine) -> int:
+    """Per device, beside the state: the weights in hand and the activations of one forward pass."""
+    rows = -(-VALIDATION_ROWS // machine.mesh.rows)
+    weights = bytes_per_device(job.trained, machine.mesh) if machine.shared else _layers_in_hand(job, machine)
+    return weights + forward_bytes(job.cfg, rows, job.tokens, machine.mesh.tensor)
 
 
 def state_bytes(job: Job, machine: Machine) -> int:
