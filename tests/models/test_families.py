@@ -1,14 +1,14 @@
 """What sets one family apart from another: each such field agrees with torch both ways, and each makes a difference."""
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_hf import VARIANTS, make, tokens, torch_logits
+from tiny_hf import QUICK, VARIANTS, make, tokens, torch_logits
 
 from jaxtrunc.core.mesh import batch_sharding, compute_mesh, param_shardings
 from jaxtrunc.core.trees import flatten, unflatten
@@ -28,12 +28,13 @@ from jaxtrunc.models.table import leaf_shapes
 
 GOLDEN = Path(__file__).parent / "golden"
 LENGTHS = np.array([24, 7, 1], np.int32)  # one row is longer than the window of 9, one shorter, one a single token
-REFERENCE = Execution()
+UNROLLED, SCANNED = Execution(scan=False), Execution(scan=True)
 IDS = tokens(3, 24)
 MASK = np.arange(24) < LENGTHS[:, None]
 
 
-def forward(params, cfg, execution=REFERENCE, ids=IDS, **where):
+@partial(jax.jit, static_argnums=(1, 2), compiler_options=QUICK)
+def forward(params, cfg, execution=SCANNED, ids=IDS, **where):
     return head_logits(params, cfg, hidden_states(params, cfg, ids, LENGTHS[: len(ids)], execution, **where))
 
 
@@ -54,9 +55,9 @@ def test_logits_of_the_other_setting(case, tmp_path):
     params = load_params(source.leaves())
     expected = torch_logits(model, IDS, attention_mask=MASK)
     assert expected[MASK].std() > 0.5
-    scanned = jax.jit(forward, static_argnums=(1, 2))(params, source.cfg, Execution(scan=True))
-    for found in (forward(params, source.cfg), scanned):
-        np.testing.assert_allclose(np.asarray(found)[MASK], expected[MASK], atol=1e-4)
+    for execution in (SCANNED, UNROLLED):
+        found = np.asarray(forward(params, source.cfg, execution))
+        np.testing.assert_allclose(found[MASK], expected[MASK], atol=1e-4)
 
 
 MATTERS = [
@@ -111,9 +112,9 @@ def test_sharded_parameters_give_the_same_values_and_gradients():
     rows = jax.device_put((ids, lengths), batch_sharding(mesh))
 
     def loss(params, ids, lengths):
-        return jnp.mean(head_logits(params, cfg, hidden_states(params, cfg, ids, lengths, Execution(scan=True))) ** 2)
+        return jnp.mean(head_logits(params, cfg, hidden_states(params, cfg, ids, lengths, SCANNED)) ** 2)
 
-    step = jax.jit(jax.value_and_grad(loss))
+    step = jax.jit(jax.value_and_grad(loss), compiler_options=QUICK)
     value, gradient = step(params, ids, lengths)
     found, others = step(spread, *rows)
     assert not others["layers"]["mlp"]["up_proj"]["kernel"].sharding.is_fully_replicated
@@ -123,17 +124,22 @@ def test_sharded_parameters_give_the_same_values_and_gradients():
 
 
 @pytest.mark.parametrize("name", ["qwen3", "gemma2", "mistral"])
-def test_a_new_model_written_and_read_back(name, tmp_path):
-    """Without torch: init_params → write_model → open_model → load_params → hidden_states."""
-    cfg = golden(name)[1]
-    params = init_params(cfg, jax.random.key(0))
+def test_a_model_written_and_read_back(name, tmp_path):
+    """Without torch: to_hf → write_model → open_model → load_params → hidden_states."""
+    params, cfg, expected = golden(name)
     write_model(tmp_path / "model", to_hf(cfg, params), source=GOLDEN / name, cfg=cfg, dtype="float32")
     source = open_model(tmp_path / "model")
     again = load_params(source.leaves())
+    assert source.cfg == cfg
     jax.tree.map(np.testing.assert_array_equal, again, params)
-    assert source.cfg == cfg and np.asarray(forward(again, cfg))[MASK].std() > 0.01
-    gains = [leaf + cfg.norm_offset for path, leaf in flatten(again).items() if path.endswith("norm/scale")]
-    assert all((gain == 1).all() for gain in gains)
+    np.testing.assert_array_equal(np.asarray(forward(again, source.cfg))[MASK], expected)
+
+
+def test_a_new_model_begins_with_gains_of_one():
+    cfg = replace(golden("gemma2")[1], qk_norm=True)
+    leaves = flatten(init_params(cfg, jax.random.key(0)))
+    scales = {path: leaf for path, leaf in leaves.items() if path.endswith("/scale")}
+    assert len(scales) == 7 and all((leaf + cfg.norm_offset == 1).all() for leaf in scales.values())
 
 
 @pytest.mark.parametrize(("name", "norms"), [("qwen3", 5), ("gemma2", 5), ("mistral", 3)])

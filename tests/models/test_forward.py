@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_hf import tokens
+from tiny_hf import QUICK, tokens
 
 from jaxtrunc.models import Execution, head_logits, hidden_states, load_params, open_model
 
@@ -27,7 +27,7 @@ def test_scan_remat_and_unrolled_agree_in_value_and_gradient(model):
     def loss(params, execution):
         return jnp.mean(head_logits(params, cfg, hidden_states(params, cfg, ids, lengths, execution)) ** 2)
 
-    step = jax.jit(jax.value_and_grad(loss), static_argnums=1)
+    step = jax.jit(jax.value_and_grad(loss), static_argnums=1, compiler_options=QUICK)
     value, gradient = step(params, Execution(scan=False))
     scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient))
     for execution in (Execution(scan=True), Execution(scan=True, remat=True)):
