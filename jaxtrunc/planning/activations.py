@@ -8,6 +8,7 @@ On CPU the layers are unrolled, and XLA copies the slices of all stacked kernels
 from dataclasses import dataclass
 
 from jaxtrunc.models import DecoderConfig
+from jaxtrunc.planning.meshes import MeshShape
 
 FLOAT32 = 4
 
@@ -23,32 +24,51 @@ class Widths:
     scores: float
 
 
-def widths(cfg: DecoderConfig, tokens: int, tensor: int = 1) -> Widths:
-    """Of rows of `tokens` tokens; all but the residual stream is divided over `tensor`."""
-    return Widths(cfg.hidden_size, cfg.intermediate_size / tensor, cfg.num_heads * cfg.head_dim / tensor,
-                  cfg.num_kv_heads * cfg.head_dim / tensor, cfg.num_heads * tokens / tensor)
+@dataclass(frozen=True)
+class Batch:
+    """Rows of a pass and tokens of each, and the mesh they are on.
+
+    Along `fsdp` XLA divides the residual stream and not the rows, as the kernels are divided; the rows it divides along `data`.
+    """
+
+    rows: int
+    tokens: int
+    mesh: MeshShape
+
+    @property
+    def own(self) -> int:
+        """Rows on one device."""
+        return -(-self.rows // self.mesh.data)
 
 
-def forward_bytes(cfg: DecoderConfig, rows: int, tokens: int, tensor: int = 1) -> int:
+def widths(cfg: DecoderConfig, batch: Batch) -> Widths:
+    """Per token of a batch: the residual stream is divided over `fsdp`, all that is inside a layer over `tensor`."""
+    tensor = batch.mesh.tensor
+    return Widths(cfg.hidden_size / batch.mesh.fsdp, cfg.intermediate_size / tensor, cfg.num_heads * cfg.head_dim / tensor,
+                  cfg.num_kv_heads * cfg.head_dim / tensor, cfg.num_heads * batch.tokens / tensor)
+
+
+def forward_bytes(cfg: DecoderConfig, batch: Batch) -> int:
     """The widest moment of a forward pass, nothing being kept for a backward one, and the logits at the last token."""
-    w = widths(cfg, tokens, tensor)
-    return int(FLOAT32 * rows * (tokens * (1.4 * w.stream + 2.2 * w.mlp + 2.7 * w.scores) + cfg.vocab_size / tensor))
+    w = widths(cfg, batch)
+    token = 1.4 * w.stream + 2.2 * w.mlp + 2.7 * w.scores
+    return int(FLOAT32 * batch.own * (batch.tokens * token + cfg.vocab_size / batch.mesh.tensor))
 
 
-def kept_bytes(cfg: DecoderConfig, rows: int, tokens: int, tensor: int = 1, *, remat: bool = False, scans: bool = False) -> int:
+def kept_bytes(cfg: DecoderConfig, batch: Batch, *, remat: bool = False, scans: bool = False) -> int:
     """What the backward pass needs of the forward one, and the layer it is working on.
 
     XLA:CPU undoes most of `remat` where layers are unrolled.
     """
-    w = widths(cfg, tokens, tensor)
+    w = widths(cfg, batch)
     layer = 4.3 * w.stream + (4 if remat else 5) * w.mlp + 2.3 * w.query + 0.8 * w.key + 3 * w.scores
     inside = 3 * w.mlp
     if scans:
         layer = w.stream if remat else 5.1 * w.stream + 5 * w.mlp + 2.6 * (w.query + w.key) + 2.8 * w.scores
         inside = 8 * (w.stream + w.mlp) + 2.7 * w.scores if remat else 8.7 * w.mlp
-    return int(FLOAT32 * rows * tokens * (cfg.num_layers * layer + inside))
+    return int(FLOAT32 * batch.own * batch.tokens * (cfg.num_layers * layer + inside))
 
 
-def answer_logits_bytes(cfg: DecoderConfig, rows: int, tensor: int = 1) -> int:
+def answer_logits_bytes(cfg: DecoderConfig, batch: Batch) -> int:
     """Logits at the two tokens of an answer, their softmax and its gradient."""
-    return int(3 * FLOAT32 * 2 * rows * cfg.vocab_size / tensor)
+    return int(3 * FLOAT32 * 2 * batch.own * cfg.vocab_size / batch.mesh.tensor)

@@ -5,7 +5,7 @@ import math
 import jax
 import numpy as np
 
-from jaxtrunc.planning.activations import answer_logits_bytes, forward_bytes, kept_bytes
+from jaxtrunc.planning.activations import Batch, answer_logits_bytes, forward_bytes, kept_bytes
 from jaxtrunc.planning.flops import training_step
 from jaxtrunc.planning.job import LAYERS, Job, Machine, elements, stored_bytes
 from jaxtrunc.planning.meshes import bytes_per_device
@@ -42,10 +42,9 @@ def several_checkpoints(settings: TrainSettings) -> bool:
 
 
 def validation_bytes(job: Job, machine: Machine) -> int:
-    """Per device, beside the state: the weights in hand and the activations of one forward pass."""
-    rows = -(-VALIDATION_ROWS // machine.mesh.rows)
-    weights = bytes_per_device(job.trained, machine.mesh) if machine.shared else _layers_in_hand(job, machine)
-    return weights + forward_bytes(job.cfg, rows, job.tokens, machine.mesh.tensor)
+    """Per device, beside the state: on CPU the slices of all layers, and the activations of one forward pass."""
+    slices = bytes_per_device(job.trained, machine.mesh) if machine.shared else 0
+    return slices + forward_bytes(job.cfg, Batch(VALIDATION_ROWS, job.tokens, machine.mesh))
 
 
 def state_bytes(job: Job, machine: Machine) -> int:
@@ -66,11 +65,10 @@ def step_bytes(job: Job, machine: Machine) -> int:
     slices of the weights and what the backward pass needs.
     """
     assert job.train is not None
-    mesh, settings = machine.mesh, job.train
-    rows = -(-settings.batch_size // (settings.accumulation * mesh.rows))
-    kept = kept_bytes(job.cfg, rows, job.tokens, mesh.tensor, remat=settings.remat, scans=not machine.shared)
-    kept += answer_logits_bytes(job.cfg, rows, mesh.tensor) + (0 if machine.shared else _layers_in_hand(job, machine))
-    gradient = bytes_per_device(job.trained, mesh)
+    settings = job.train
+    batch = Batch(settings.batch_size // settings.accumulation, job.tokens, machine.mesh)
+    kept = kept_bytes(job.cfg, batch, remat=settings.remat, scans=not machine.shared) + answer_logits_bytes(job.cfg, batch)
+    gradient = bytes_per_device(job.trained, machine.mesh)
     held = gradient if settings.accumulation > 1 else 0  # the sum over parts
     return held + gradient + max(gradient, kept)
 
@@ -78,12 +76,6 @@ def step_bytes(job: Job, machine: Machine) -> int:
 def unreleased_bytes(job: Job) -> int:
     """Pages of the checkpoint that stay mapped after loading: leaves that are not stacked."""
     return stored_bytes({path: leaf for path, leaf in job.leaves.items() if not path.startswith(LAYERS)})
-
-
-def _layers_in_hand(job: Job, machine: Machine) -> int:
-    """Two layers' kernels, gathered along fsdp: the one in use and the next."""
-    layers = elements({path: leaf for path, leaf in job.params.items() if path.startswith(LAYERS)})
-    return 2 * 4 * layers // job.cfg.num_layers // machine.mesh.tensor
 
 
 def _disk(job: Job) -> int:

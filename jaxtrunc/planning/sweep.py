@@ -1,6 +1,6 @@
 """The sweep: weights of one level on the devices, and on the hosts all that makes the next level cheap."""
 
-from jaxtrunc.planning.activations import forward_bytes
+from jaxtrunc.planning.activations import Batch, forward_bytes
 from jaxtrunc.planning.decompose import largest, mapped_bytes
 from jaxtrunc.planning.finetune import unreleased_bytes
 from jaxtrunc.planning.flops import prompt
@@ -17,9 +17,8 @@ def sweep_stage(job: Job, machine: Machine) -> Stage:
     weights = bytes_per_device(job.params, machine.mesh)
     host = PROGRAM + unreleased_bytes(job) + (PROGRAM_PER_LAYER * job.cfg.num_layers if machine.shared else 0)
     host += (mapped_bytes(job) + rebuilt_bytes(job)) // machine.hosts
-    rows = -(-job.prompts // machine.mesh.rows)
-    copies = 4 * job.cut if machine.shared else 0  # of the slices of all layers
-    scoring = copies + forward_bytes(job.cfg, rows, job.tokens, machine.mesh.tensor)
+    slices = 4 * job.cut if machine.shared else 0  # copied for all layers at once
+    scoring = slices + forward_bytes(job.cfg, Batch(job.prompts, job.tokens, machine.mesh))
     return Stage("sweep", f"{operations(prompt(job))} per prompt and level", (
         Moment("rebuilding", weights, host + largest(job, factoring, machine.workers)),
         Moment("scoring", weights + scoring, host),
