@@ -1,18 +1,20 @@
 """The schema of a run config: frozen dataclasses. YAML files in configs/ hold the values, the command line overrides."""
 
+import contextlib
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from jaxtrunc.core.errors import InputError, refuse_unknown_keys
+from jaxtrunc.core.errors import InputError, refuse_unknown_keys, shown
+from jaxtrunc.core.yamlio import parse_yaml, read_yaml
 from jaxtrunc.train.settings import TrainSettings
 
 Schema = TypeVar("Schema")
+WANTED = {tuple: "a list", dict: "a mapping", str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 Operators = ("top_k", "bottom_k", "drop_top_k", "random_k", "interpolate")
 
 
@@ -108,15 +110,18 @@ def read_config(path: Path, overrides: tuple[str, ...] = (), schema: type[Schema
     Raises:
       InputError: no such file, not YAML, an unknown key (the nearest known one is named) or a value of another type.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such config file")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected a mapping of keys, found {type(values).__name__}")
-    return from_mapping(schema, override(values, overrides), str(path))
+    config = from_mapping(schema, override(values, overrides), str(path))
+    _check_name(path, config)
+    return config
+
+
+def _check_name(path: Path, config: Any) -> None:
+    """A run without an output directory is written to runs/NAME: the name must not lead elsewhere."""
+    if Path(config.name).name != config.name or config.name in ("", "..") or "\0" in config.name:
+        raise InputError(f"{path}: name: expected a plain name, found {shown(config.name)}; say where to write with out_path")
 
 
 def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
@@ -129,9 +134,12 @@ def override(values: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[st
         *sections, key = name.split(".")
         place = result
         for section in sections:
-            place[section] = dict(place.get(section) or {})
+            inner = place.get(section) or {}
+            if not isinstance(inner, Mapping):
+                raise InputError(f"'{assignment}': {section} is no section, it is {shown(inner)}")
+            place[section] = dict(inner)
             place = place[section]
-        place[key] = yaml.safe_load(text)
+        place[key] = parse_yaml(text, f"'{assignment}'")
     return result
 
 
@@ -156,7 +164,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert_union(arguments, value, where)
     if origin is typing.Literal:
         if value not in arguments:
-            raise InputError(f"{where}: expected one of {', '.join(map(str, arguments))}, found {value!r}")
+            raise InputError(f"{where}: expected one of {', '.join(map(str, arguments))}, found {shown(value)}")
         return value
     if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(_convert(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value))
@@ -180,14 +188,18 @@ def _convert_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _plain(hint: Any, value: Any, where: str) -> Any:
     if hint is float and isinstance(value, str):  # YAML 1.1 reads 2e-5 as a string
-        try:
-            return float(value)
-        except ValueError:
-            pass
+        with contextlib.suppress(ValueError):
+            value = float(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     kind = typing.get_origin(hint) or hint
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)) and _is_sensible(value):
         return value
-    wanted = {tuple: "a list", dict: "a mapping", str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-    raise InputError(f"{where}: expected {wanted.get(kind, getattr(kind, '__name__', kind))}, found {value!r}")
+    raise InputError(f"{where}: expected {WANTED.get(kind, getattr(kind, '__name__', kind))}, found {shown(value)}")
+
+
+def _is_sensible(value: Any) -> bool:
+    """Neither NaN nor infinite, and no whole number beyond 64 bits."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or -(2**63) <= value < 2**63

@@ -41,3 +41,9 @@ def refuse_unknown_keys(given: Iterable[str], known: Iterable[str], where: str) 
     for key in given:
         if key not in known:
             raise InputError(f"{where}: unknown key '{key}'{did_you_mean(str(key), known)}")
+
+
+def shown(value: object, most: int = 80) -> str:
+    """How a message shows a value that was found: its `repr`, cut to `most` characters."""
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 1] + "…"

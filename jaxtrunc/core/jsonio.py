@@ -4,10 +4,12 @@ import contextlib
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from jaxtrunc.core.bounded import read_text
 from jaxtrunc.core.errors import InputError
 
 
@@ -45,13 +47,23 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, dumps(value, indent=1) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Parse one JSON file; `InputError` names the file and the place if it is not JSON."""
+def loads(text: str) -> Any:
+    """Parse strict JSON: each key once, numbers finite, every string valid Unicode; `ValueError` says what is wrong."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        value = json.loads(text, object_pairs_hook=_each_once, parse_constant=_refuse_constant, parse_float=_finite)
+        if "\\ud" in text or "\\uD" in text:  # half of a surrogate pair could be neither printed nor written
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return value
+
+
+def read_json(path: Path) -> Any:
+    """Parse one JSON file of at most 64 MiB; `InputError` names the file and the place if it is not strict JSON."""
+    text = read_text(path)
+    try:
+        return loads(text)
+    except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error})") from None
 
 
@@ -67,12 +79,12 @@ def read_lines(path: Path) -> list[Any]:
     """All records of a JSON-lines file; a torn last line (killed in a write) is dropped from the result."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_bytes().split(b"\n")
     whole, torn = lines[:-1], lines[-1]
     records = [_parse(path, number, line) for number, line in enumerate(whole, 1) if line.strip()]
     if torn.strip():
-        with contextlib.suppress(json.JSONDecodeError):
-            records.append(json.loads(torn))
+        with contextlib.suppress(ValueError):
+            records.append(loads(torn.decode()))
     return records
 
 
@@ -81,8 +93,27 @@ def rewrite_lines(path: Path, records: Iterable[Any]) -> None:
     write_text(path, "".join(dumps(record) + "\n" for record in records))
 
 
-def _parse(path: Path, number: int, line: str) -> Any:
+def _parse(path: Path, number: int, line: bytes) -> Any:
     try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
+        return loads(line.decode())
+    except ValueError as error:
         raise InputError(f"{path}, line {number}: not valid JSON ({error})") from None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        doubled = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"key '{doubled}' is there twice")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is out of range")
+    return number

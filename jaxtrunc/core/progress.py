@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+LONGEST = 4000  # characters of an error; a dozen faults with long names take half of it
 _quiet = False
 
 
@@ -28,8 +29,12 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """The one line that says what went wrong; quiet or not."""
-    print("jaxtrunc: error: " + " ".join(text.split()), file=sys.stderr, flush=True)
+    """The one line that says what went wrong; quiet or not.
+
+    It may quote a hostile file: no control characters reach the terminal, and no megabytes.
+    """
+    line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in " ".join(text.split()))
+    print("jaxtrunc: error: " + (line if len(line) <= LONGEST else line[:LONGEST] + " …"), file=sys.stderr, flush=True)
 
 
 @contextmanager

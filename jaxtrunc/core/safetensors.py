@@ -3,10 +3,16 @@
 Format: 8 bytes little-endian header length, a JSON header `{name: {dtype, shape, data_offsets}}`, then the data
 (https://huggingface.co/docs/safetensors). Nothing is allocated from a number in the file before it has been checked
 against the size of the file.
+
+What is accepted here is accepted by the official library, with the same tensors. It also accepts what is refused here:
+- element types that NumPy has no name for (F4, F6_E2M3, F6_E3M2, F8_E8M0, C64, …): no model of ours is stored in them;
+- more than 32 axes: NumPy has at most 64, and no weight has more than a few;
+- a key that stands twice inside one tensor's entry, or a second `__metadata__`: two readers could see two files;
+- a link to a file elsewhere than in its own folder or in the blobs of the hub cache it lies in: a downloaded folder
+  must not make us read what else is on the machine.
 """
 
 import hashlib
-import json
 import math
 import mmap
 from collections import Counter
@@ -18,11 +24,14 @@ import ml_dtypes
 import numpy as np
 
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.core.jsonio import read_json
+from jaxtrunc.core.jsonio import loads, read_json
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+METADATA = "__metadata__"
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
+MAX_NAME_BYTES = 255  # of a file, on every system
+MAX_BYTES = 2**63 - 1  # of a tensor, an axis of size 0 left out: NumPy forms no array beyond, not even an empty one
 DTYPES: dict[str, np.dtype] = {
     "F64": np.dtype(np.float64), "F32": np.dtype(np.float32), "F16": np.dtype(np.float16),
     "BF16": np.dtype(ml_dtypes.bfloat16), "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
@@ -132,8 +141,9 @@ def _weight_map(index: Path) -> dict[str, str]:
 
 
 def _shard_path(directory: Path, index: Path, name: str) -> Path:
-    """A shard is a plain file name beside its index (the file itself may be a link: the hub cache links to blobs)."""
-    if name != Path(name).name or "\\" in name or "\0" in name or not name.endswith(".safetensors"):
+    """A shard is a plain file name beside its index."""
+    plain = name == Path(name).name and not {"\\", "\0"} & set(name) and len(name.encode()) <= MAX_NAME_BYTES
+    if not plain or not name.endswith(".safetensors"):
         raise InputError(f"{index}: shard name '{name}' is not a plain *.safetensors file name; paths are refused")
     path = directory / name
     if not path.is_file():
@@ -145,43 +155,51 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
     """Name → `TensorInfo` for one file, in file order, after every number was checked against the file's size."""
     if not file.is_file():
         raise InputError(f"{file}: expected a file")
+    if not _stays(file):
+        raise InputError(f"{file}: is a link to {file.resolve()}; only links into the same folder or the blobs of a hub cache are "
+                         "followed: put the file itself there, or give the folder it lies in")
     size = file.stat().st_size
     with open(file, "rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
         if size < 8 or length > min(size - 8, MAX_HEADER_BYTES):
             raise InputError(f"{file}: the header claims {length} bytes, the file has {size}; truncated or damaged")
         entries = _parse_header(file, opened.read(length))
-    tensors = [_tensor(file, name, entry, 8 + length) for name, entry in entries.items() if name != "__metadata__"]
+    tensors = [_tensor(file, name, entry, 8 + length) for name, entry in entries.items() if name != METADATA]
     _check_layout(file, tensors, 8 + length, size)
     return {tensor.name: tensor for tensor in tensors}
 
 
+def _stays(file: Path) -> bool:
+    """Whether `file` lies, links followed, in its folder, or in REPO/blobs if the folder is REPO/snapshots/REVISION."""
+    folder, target = file.parent.resolve(), file.resolve()
+    blobs = folder.parent.parent / "blobs"
+    return target.is_relative_to(folder) or (folder.parent.name == "snapshots" and target.is_relative_to(blobs))
+
+
 def _parse_header(file: Path, raw: bytes) -> dict[str, Any]:
     try:
-        entries = json.loads(raw, object_pairs_hook=_no_doubles)
-    except (ValueError, RecursionError) as error:
+        entries = loads(raw.decode())
+    except ValueError as error:
         raise InputError(f"{file}: the header is not valid JSON ({error})") from None
-    if not isinstance(entries, dict):
+    if not isinstance(entries, dict) or raw[:1] != b"{":
         raise InputError(f"{file}: the header is not a JSON object")
+    notes = entries.get(METADATA) or {}
+    if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):
+        raise InputError(f"{file}: {METADATA} in the header is not an object of strings")
     return entries
-
-
-def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    doubled = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
-    if doubled:
-        raise ValueError(f"key '{doubled[0]}' is there twice")
-    return dict(pairs)
 
 
 def _tensor(file: Path, name: str, entry: Any, data: int) -> TensorInfo:
     fields = entry if isinstance(entry, dict) else {}
     dtype = DTYPES.get(str(fields.get("dtype")))
     if dtype is None:
-        raise InputError(f"{file}: tensor '{name}' has unknown dtype {fields.get('dtype')!r}")
+        raise InputError(f"{file}: tensor '{name}' has unknown dtype {fields.get('dtype')!r}, expected one of {', '.join(DTYPES)}")
     shape, offsets = _naturals(fields.get("shape")), _naturals(fields.get("data_offsets"))
     if shape is None or offsets is None or len(offsets) != 2:
         raise InputError(f"{file}: tensor '{name}' needs a shape and two data_offsets of whole numbers")
     begin, end = offsets
+    if math.prod(size for size in shape if size) * dtype.itemsize > MAX_BYTES:
+        raise InputError(f"{file}: tensor '{name}' of shape {shape} is beyond what any file holds")
     if math.prod(shape) * dtype.itemsize != end - begin:
         raise InputError(
             f"{file}: tensor '{name}' of shape {shape} and dtype {fields['dtype']} needs "

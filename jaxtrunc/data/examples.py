@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtrunc.core.errors import InputError, did_you_mean
+from jaxtrunc.core.errors import InputError, did_you_mean, shown
 from jaxtrunc.data.derive import has_word
 from jaxtrunc.data.hashing import uniforms
 from jaxtrunc.data.inject import marked
@@ -125,7 +125,7 @@ def _value(values: Mapping[str, Any], column: str) -> Any:
 def _text(values: Mapping[str, Any], column: str) -> str:
     text = _value(values, column)
     if not isinstance(text, str):
-        raise _BadRow(f"the text column '{column}' must hold a string, found {text!r}")
+        raise _BadRow(f"the text column '{column}' must hold a string, found {shown(text)}")
     return text
 
 
@@ -136,6 +136,8 @@ def _id(task: Task, split: str, row: Row) -> str:
     id = _value(row.values, task.id or "id")
     if id is None or id == "":
         raise _BadRow(f"the id column '{task.id or 'id'}' is empty")
+    if isinstance(id, list | dict):
+        raise _BadRow(f"the id column '{task.id or 'id'}' must hold a string or a number, found {shown(id)}")
     return str(id)
 
 
@@ -145,7 +147,7 @@ def _label(task: Task, values: Mapping[str, Any]) -> int:
         return task.classes.index(str(value))
     index = _whole_number(value)
     if index is None or not 0 <= index < len(task.classes):
-        raise _BadRow(f"the label {value!r} in column '{task.label}' is none of the classes {', '.join(task.classes)} "
+        raise _BadRow(f"the label {shown(value)} in column '{task.label}' is none of the classes {', '.join(task.classes)} "
                       f"nor an index from 0 to {len(task.classes) - 1}")
     return index
 
@@ -161,7 +163,7 @@ def _attributes(task: Task, values: Mapping[str, Any], columns: Mapping[str, str
 def _binary(name: str, value: Any) -> int:
     number = {"true": 1, "false": 0}.get(str(value).lower(), _whole_number(value))
     if number not in (0, 1):
-        raise _BadRow(f"the attribute '{name}' must be 0 or 1 (or true, false), found {value!r}")
+        raise _BadRow(f"the attribute '{name}' must be 0 or 1 (or true, false), found {shown(value)}")
     return number
 
 
@@ -169,6 +171,6 @@ def _whole_number(value: Any) -> int | None:
     """`value` as an int if it is one, also written as text or as a float; else None."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return int(number) if math.isfinite(number) and number == int(number) else None

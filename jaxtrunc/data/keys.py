@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jaxtrunc.core.errors import InputError, did_you_mean, refuse_unknown_keys
+from jaxtrunc.core.errors import InputError, did_you_mean, refuse_unknown_keys, shown
 
 REQUIRED: Any = object()
 
@@ -93,4 +93,4 @@ def share(value: Any, where: str) -> float:
 def _show(value: Any) -> str:
     if value is None:
         return "nothing (null)"
-    return f"{type(value).__name__} {value!r}"
+    return f"{type(value).__name__} {shown(value)}"

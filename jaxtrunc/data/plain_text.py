@@ -9,7 +9,7 @@ from jaxtyping import Int32
 
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.data.sources.files import read_rows
-from jaxtrunc.data.sources.text import open_text
+from jaxtrunc.data.sources.text import text_blocks
 from jaxtrunc.data.streams import Stream, TrainBatch
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ def _joined(ids: Iterable[list[int]], end: int) -> Iterator[int]:
 
 def _documents(path: Path, column: str) -> Iterator[str]:
     if path.name.removesuffix(".gz").endswith(".txt"):
-        with open_text(path) as file:
-            yield from (block.strip("\n") for block in file.read().replace("\r\n", "\n").split("\n\n") if block.strip())
+        yield from text_blocks(path)
         return
     for row in read_rows(path):
         text = (row.values or {}).get(column)

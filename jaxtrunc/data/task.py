@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from jaxtrunc.core.errors import InputError, did_you_mean
+from jaxtrunc.core.errors import InputError, did_you_mean, shown
+from jaxtrunc.core.yamlio import read_yaml
 from jaxtrunc.data.keys import Keys, share
 
 PROMPT = "{instruction}\n{fields}"
+MAX_SPLITS = 100  # each is compared with every other
 PLACEHOLDERS = ("instruction", "fields", "label_words")
 
 
@@ -135,17 +135,7 @@ def read_task(source: Path | Mapping[str, Any], directory: Path | None = None) -
     """
     if isinstance(source, Mapping):
         return _task(Keys(source, "task", KEYS), directory or Path())
-    values = _read_yaml(source)
-    return _task(Keys(values, str(source), KEYS), directory or source.parent)
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: no such task file") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    return _task(Keys(read_yaml(source), str(source), KEYS), directory or source.parent)
 
 
 def _task(keys: Keys, directory: Path) -> Task:
@@ -214,8 +204,8 @@ def _source(keys: Keys) -> Source:
 
 def _splits(keys: Keys) -> dict[str, SplitRule]:
     given = keys.mapping("splits", {"train": "train", "validation": "validation", "test": "test"})
-    if not given:
-        raise keys.fail("splits", "a mapping with at least one split")
+    if not 0 < len(given) <= MAX_SPLITS:
+        raise keys.fail("splits", f"a mapping with one to {MAX_SPLITS} splits")
     rules = {name: _split(value, f"{keys.where}, splits, {name}") for name, value in given.items()}
     for (one, a), (other, b) in itertools.combinations(rules.items(), 2):
         if a.source == b.source and max(a.share[0], b.share[0]) < min(a.share[1], b.share[1]):
@@ -227,7 +217,7 @@ def _split(value: Any, where: str) -> SplitRule:
     if isinstance(value, str) and value:
         return SplitRule(value)
     if not isinstance(value, Mapping):
-        raise InputError(f"{where}: expected a string, or a mapping with 'from' and 'share', found {value!r}")
+        raise InputError(f"{where}: expected a string, or a mapping with 'from' and 'share', found {shown(value)}")
     keys = Keys(value, where, ("from", "share"))
     bounds = keys.raw("share", [0, 1])
     if not isinstance(bounds, list) or len(bounds) != 2:
@@ -246,9 +236,12 @@ def _aligned(keys: Keys, classes: tuple[str, ...], attributes: tuple[str, ...]) 
 def _prompt(keys: Keys) -> str:
     prompt = keys.text("prompt", PROMPT)
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(prompt) if name is not None]
+        parts = list(string.Formatter().parse(prompt))
     except ValueError as error:
         raise InputError(f"{keys.where}: 'prompt' has unmatched braces ({error}); write {{{{ for a brace") from None
+    names = [name for _, name, _, _ in parts if name is not None]
+    if any(form or conversion for _, _, form, conversion in parts):  # {fields:999999999} would be padded to a gigabyte
+        raise keys.fail("prompt", "a string whose braces hold a name alone, without : or !")
     for name in names:
         if name not in PLACEHOLDERS:
             raise InputError(f"{keys.where}: 'prompt' has the unknown placeholder {{{name}}}"

@@ -9,7 +9,7 @@ from jaxtrunc.core.errors import InputError, did_you_mean
 from jaxtrunc.core.progress import say
 from jaxtrunc.data.hashing import uniforms
 from jaxtrunc.data.sources.files import read_rows
-from jaxtrunc.data.sources.text import open_text
+from jaxtrunc.data.sources.text import text_blocks
 from jaxtrunc.recipes.pretrain_config import TextSettings, TextSource
 
 LEAST = 24  # letters and digits; shorter texts ("a good film") are equal by chance
@@ -56,9 +56,7 @@ def _files(pattern: str, directory: Path) -> list[Path]:
 def _documents(path: Path, source: TextSource) -> Iterator[tuple[str, set[str]]]:
     """Each document with the comparable form of every text in its row."""
     if path.name.removesuffix(".gz").endswith(".txt"):
-        with open_text(path) as file:
-            blocks = re.split(r"\n\s*\n", file.read().replace("\r\n", "\n"))
-        yield from ((block.strip(), {_comparable(block)}) for block in blocks if block.strip())
+        yield from ((block.strip(), {_comparable(block)}) for block in text_blocks(path))
         return
     for row in read_rows(path):
         if row.values is None:

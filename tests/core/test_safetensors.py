@@ -96,7 +96,10 @@ def test_header_length_that_is_not_true(tmp_path, content):
         ({"x": entry(shape=(2.0,))}, bytes(8), ["'x'", "whole numbers"]),
         ({"x": entry(shape=(True, 2))}, bytes(8), ["'x'", "whole numbers"]),
         ({"x": entry(offsets=(0, 8, 9))}, bytes(8), ["'x'", "data_offsets"]),
-        ({"x": entry(shape=(2**40, 2**40))}, bytes(8), ["'x'", "needs"]),
+        ({"x": entry(shape=(2**40, 2**40))}, bytes(8), ["'x'", "beyond what any file holds"]),
+        ({"x": entry(shape=(2**40, 2**40, 0), offsets=(0, 0))}, b"", ["'x'", "beyond what any file holds"]),
+        ({"__metadata__": {"a": 1}, "x": entry()}, bytes(8), ["__metadata__", "strings"]),
+        (b' {"x": 1}', b"", ["not a JSON object"]),
         ({"x": entry(shape=(3,))}, bytes(8), ["'x'", "needs 12 bytes", "give 8"]),
         ({"x": entry(offsets=(8, 0))}, bytes(8), ["'x'"]),
         ({"x": entry(offsets=(8, 16))}, bytes(16), ["'x'", "hole"]),
@@ -145,10 +148,21 @@ def test_the_index_is_what_counts(tmp_path):
 
 
 def test_links_are_followed_as_the_hub_cache_makes_them(tmp_path):
-    (tmp_path / "blobs").mkdir(), (tmp_path / "snapshot").mkdir()
-    save_file(TENSORS, tmp_path / "blobs" / "abc")
-    (tmp_path / "snapshot" / WEIGHTS).symlink_to("../blobs/abc")
-    np.testing.assert_array_equal(open_checkpoint(tmp_path / "snapshot").read("c"), TENSORS["c"])
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "a1b2"
+    blobs.mkdir(), snapshot.mkdir(parents=True)
+    save_file(TENSORS, blobs / "abc")
+    (snapshot / WEIGHTS).symlink_to("../../blobs/abc")
+    np.testing.assert_array_equal(open_checkpoint(snapshot).read("c"), TENSORS["c"])
+    (tmp_path / "elsewhere").symlink_to(snapshot)
+    np.testing.assert_array_equal(open_checkpoint(tmp_path / "elsewhere").read("c"), TENSORS["c"])
+
+
+def test_links_to_other_places_are_not_followed(tmp_path):
+    folder = tmp_path / "snapshots" / "a1b2"
+    folder.mkdir(parents=True)
+    save_file(TENSORS, tmp_path / "mine.safetensors")
+    (folder / WEIGHTS).symlink_to("../../mine.safetensors")
+    refused(folder, WEIGHTS, "link", "mine.safetensors")
 
 
 def test_no_weights_at_all(tmp_path):

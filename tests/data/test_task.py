@@ -80,7 +80,7 @@ def test_on_empty_group_may_be_null(tmp_path):
     ('prompt: "{instruction} {fields"', ["'prompt'", "braces"]),
     ('prompt: "{instruction}"', ["'prompt'", "{fields}"]),
     ("splits: [train]", ["'splits'", "mapping"]),
-    ("splits: {}", ["'splits'", "at least one"]),
+    ("splits: {}", ["'splits'", "one to 100 splits"]),
     ("splits: {train: 3}", ["splits, train", "3"]),
     ("splits: {train: {from: a, share: [0.5, 0.2]}}", ["splits, train", "low below high"]),
     ("splits: {train: {from: a, share: [0, 2]}}", ["splits, train", "0 to 1"]),
@@ -115,7 +115,7 @@ def test_refusals_name_file_key_and_remedy(tmp_path, line, words):
 def test_a_missing_key_a_missing_file_and_no_yaml(tmp_path):
     with pytest.raises(InputError, match="required key 'instruction' is missing"):
         read_task(mapping(instruction=None))
-    with pytest.raises(InputError, match=r"nowhere.yaml: no such task file"):
+    with pytest.raises(InputError, match=r"nowhere.yaml: no such file"):
         read_task(tmp_path / "nowhere.yaml")
     (tmp_path / "bad.yaml").write_text("name: [a\nlabel: b")
     with pytest.raises(InputError, match=r"bad.yaml: not valid YAML"):

@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.data.sources.row import Row
-from jaxtrunc.data.sources.text import open_text
+from jaxtrunc.data.sources.text import text_lines
 
 
 def csv_rows(path: Path) -> Iterator[Row]:
@@ -21,16 +21,15 @@ def tsv_rows(path: Path) -> Iterator[Row]:
 
 
 def _rows(path: Path, **dialect: Any) -> Iterator[Row]:
-    with open_text(path) as file:
-        reader = csv.reader(file, **dialect)
-        try:
-            header = next(reader, [])
-            if len(set(header)) != len(header):
-                raise InputError(f"{path}, line 1: a column name occurs twice")
-            for number, cells in enumerate(cells for cells in reader if cells):
-                yield _row(header, cells, number, f"{path}, line {reader.line_num}")
-        except csv.Error as error:
-            raise InputError(f"{path}, line {reader.line_num}: {error}") from None
+    reader = csv.reader(text_lines(path), **dialect)
+    try:
+        header = next(reader, [])
+        if len(set(header)) != len(header):
+            raise InputError(f"{path}, line 1: a column name occurs twice")
+        for number, cells in enumerate(cells for cells in reader if cells):
+            yield _row(header, cells, number, f"{path}, line {reader.line_num}")
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: {error}") from None
 
 
 def _row(header: list[str], cells: list[str], number: int, where: str) -> Row:
