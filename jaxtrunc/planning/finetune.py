@@ -1,6 +1,6 @@
 """Fine-tuning: float32 masters, two Adam moments, gradient and activations, beside the base weights it started from."""
 
-import math
+import functools
 
 import jax
 import numpy as np
@@ -50,12 +50,15 @@ def validation_bytes(job: Job, machine: Machine) -> int:
 def state_bytes(job: Job, machine: Machine) -> int:
     """Per device, what a step changes: masters, two moments laid out like them, counters everywhere."""
     assert job.train is not None
-    trained = job.trained
-    optimiser = adamw(job.train, 1, dict.fromkeys(trained, True))
-    every = sum(math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
-                for leaf in jax.tree.leaves(jax.eval_shape(optimiser.init, trained)))
-    counters = every - 2 * stored_bytes(trained)
-    return 3 * bytes_per_device(trained, machine.mesh) + counters
+    return 3 * bytes_per_device(job.trained, machine.mesh) + counter_bytes(job.train)
+
+
+@functools.cache
+def counter_bytes(settings: TrainSettings) -> int:
+    """Of the optimiser's state, what is not a moment of a parameter."""
+    parameter = {"any": jax.ShapeDtypeStruct((), np.float32)}
+    state = jax.eval_shape(adamw(settings, 1, {"any": True}).init, parameter)
+    return sum(leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) - 2 * stored_bytes(parameter)
 
 
 def step_bytes(job: Job, machine: Machine) -> int:

@@ -1,5 +1,6 @@
 """What headers and settings say of a run, and where it is to run: all that a plan is made from."""
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -62,12 +63,12 @@ class Job:
     tokens: int
     prompts: int
 
-    @property
+    @functools.cached_property
     def params(self) -> dict[str, jax.ShapeDtypeStruct]:
         """Path → leaf as it is computed with, float32."""
         return {path: jax.ShapeDtypeStruct(tuple(leaf.shape), jnp.float32) for path, leaf in self.leaves.items()}
 
-    @property
+    @functools.cached_property
     def trained(self) -> dict[str, jax.ShapeDtypeStruct]:
         """The leaves that fine-tuning changes."""
         every = self.train is not None and self.train.scope == "all"

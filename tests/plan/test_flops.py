@@ -1,0 +1,27 @@
+"""Operations, against the figures of the performance specification (section 7)."""
+
+import pytest
+
+from jaxtrunc.planning import flops
+from jaxtrunc.recipes.plan import What, Where, planned
+
+ANYWHERE = Where(device_memory="80GiB", host_memory="64GiB")
+
+
+@pytest.mark.parametrize(("fixture", "decomposition", "body", "head"), [
+    ("half_b", 1.5e12, 716e6, 272e6), ("seven_b", 108e12, 13_050e6, 1_090e6)])
+def test_figures_of_the_specification(fixture, decomposition, body, head, request):
+    job = planned(What(base_model=str(request.getfixturevalue(fixture))), ANYWHERE)[0].job
+    assert flops.decomposition(job.matrices) == pytest.approx(decomposition, rel=0.05)
+    assert flops.body_per_token(job) == pytest.approx(body, rel=0.01)
+    assert flops.head(job.cfg) == pytest.approx(head, rel=0.01)
+    assert flops.prompt(job) == job.tokens * flops.body_per_token(job) + flops.head(job.cfg)
+
+
+def test_a_training_step_is_three_forward_passes_and_four_with_remat(half_b, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text(f"name: x\nbase_model: {half_b}\ntask: {{}}\n")
+    plain, again = (planned(What(config, (f"train.remat={remat}", "train.batch_size=8")), ANYWHERE)[0].job
+                    for remat in ("false", "true"))
+    assert flops.training_step(plain) == 3 * 8 * (plain.tokens * flops.body_per_token(plain) + 2 * flops.head(plain.cfg))
+    assert flops.training_step(again) * 3 == flops.training_step(plain) * 4
