@@ -1,17 +1,18 @@
 """The weights of a level on the device: what the reconstruction gives, with everything that is not cut beside it."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import chex
 import jax
-from jax.sharding import Mesh
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
 
 from jaxtrunc import spectral
 from jaxtrunc.core.trees import flatten, unflatten
 from jaxtrunc.evals import Applied
 from jaxtrunc.models import abstract_params
+from jaxtrunc.recipes.exchange import assemble, holders
 from jaxtrunc.recipes.pair import Pair
 from jaxtrunc.recipes.weights import load, shardings
 
@@ -19,7 +20,7 @@ DTYPE = "float32"
 
 
 class LevelWeights:
-    """Makes the parameter tree of an endpoint or of a level.
+    """Makes the parameter tree of an endpoint or of a level; of several processes, each rebuilds its share of the matrices.
 
     Args:
       residual: ft or base, whose value the tensors outside the cut matrices take.
@@ -29,10 +30,12 @@ class LevelWeights:
     def __init__(self, pair: Pair, decomposition: spectral.Decomposition, residual: str, mesh: Mesh | None):
         self._pair, self._residual, self._mesh = pair, residual, mesh
         kept = pair.ft.leaves if residual == "ft" else pair.base.leaves
-        self._rebuild = spectral.Reconstructor(decomposition, pair.base.leaves, pair.ft.leaves, residual=residual)
         self._places = shardings(kept, mesh)
-        cut = {svd.ref.path for svd in decomposition.matrices.values()}
-        self._uncut = flatten(load({path: leaf for path, leaf in kept.items() if path not in cut}, mesh))
+        self._refs = {(svd.ref.path, svd.ref.index): svd.ref for svd in decomposition.matrices.values()}
+        self._cut = {path: kept[path] for path in sorted({path for path, _ in self._refs})}
+        self._uncut = flatten(load({path: leaf for path, leaf in kept.items() if path not in self._cut}, mesh))
+        self._rebuild = spectral.Reconstructor(decomposition, pair.base.leaves, pair.ft.leaves, residual=residual,
+                                               only=None if jax.process_count() == 1 else self._is_mine)
 
     def describe_end(self, name: str) -> dict[str, Any]:
         """The level mapping of `base` or `ft`."""
@@ -52,11 +55,29 @@ class LevelWeights:
         weights = self._rebuild.weights(level)
         if weights.skipped_reason:
             return Applied({}, skipped=weights.skipped_reason)
-        params = unflatten(self._uncut | self._placed(weights.leaves))
+        params = unflatten(self._uncut | self._placed(weights))
         chex.assert_trees_all_equal_shapes_and_dtypes(params, abstract_params(self._pair.cfg))
         facts = {"max_norm_factor": weights.max_norm_factor, "roundoff": weights.roundoff(DTYPE)}
         return Applied(params, facts)
 
-    def _placed(self, leaves: Mapping[str, Any]) -> dict[str, jax.Array]:
+    def _placed(self, weights: spectral.Weights) -> dict[str, jax.Array]:
+        if jax.process_count() > 1:
+            return {path: self._assembled(path, weights) for path in self._cut}
         # a copy, since the reconstruction writes the next level into the same buffers
-        return {path: jax.device_put(leaf, self._places[path], may_alias=False) for path, leaf in leaves.items()}
+        return {path: jax.device_put(leaf, self._places[path], may_alias=False) for path, leaf in weights.leaves.items()}
+
+    def _assembled(self, path: str, weights: spectral.Weights) -> jax.Array:
+        """A cut leaf from the shares of all processes; what is not cut of it comes from the file."""
+        leaf = self._cut[path]
+
+        def matrix(number: int) -> np.ndarray:
+            ref = self._refs.get((path, number))
+            return leaf[number] if ref is None else weights.matrices[ref.name]
+
+        return assemble(leaf.shape, self._layout(path), matrix)
+
+    def _is_mine(self, ref: spectral.MatrixRef) -> bool:
+        return holders(self._cut[ref.path].shape, self._layout(ref.path))[ref.index] == jax.process_index()
+
+    def _layout(self, path: str) -> NamedSharding:
+        return cast(NamedSharding, self._places[path])  # several processes always have a mesh
