@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxtrunc.adapters.peft_format import CONFIG_FILE, WEIGHTS_FILE, factor_key, parse_key, rank_and_scale
 from jaxtrunc.core import jsonio
-from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.errors import InputError, shown
+from jaxtrunc.core.limits import Exceeded, limited
 from jaxtrunc.core.safetensors import Checkpoint, listed, read_header
 from jaxtrunc.models import ModelSource, hf_names, key_table
 
@@ -21,6 +22,8 @@ _HARMLESS = {
     "qalora_group_size", "runtime_config", "ensure_weight_tying", "fan_in_fan_out", "eva_config",
 }  # fmt: skip
 _UNDERSTOOD = {"r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "bias", "init_lora_weights"}
+MAX_SIZE = 1e9  # of a rank or alpha
+PATTERN_SECONDS, PATTERN_BYTES = 5, 1 << 28  # (a+)+$ would take years
 # Initialisations that leave the base model as it is; the others (PiSSA, OLoRA, LoftQ, …) subtract something from it.
 _PURE_STARTS = (True, False, "gaussian", "orthogonal", "eva", None)
 
@@ -113,8 +116,8 @@ def _check_config(file: Path, config: Any) -> None:
         raise InputError(f"{file}: only plain LoRA is read here, found {listed(refused)}; merge the adapter into a "
                          "model directory with PEFT (merge_and_unload) and give that")
     for key in ("r", "lora_alpha"):
-        if not isinstance(config.get(key), (int, float)) or config[key] <= 0:
-            raise InputError(f"{file}: {key} must be a number above 0, found {config.get(key)!r}")
+        if not _is_size(config.get(key)):
+            raise InputError(f"{file}: {key} must be a number above 0, found {shown(config.get(key))}")
     for key in ("rank_pattern", "alpha_pattern"):
         _check_patterns(file, key, config.get(key) or {})
 
@@ -123,10 +126,14 @@ def _check_patterns(file: Path, key: str, patterns: Any) -> None:
     try:
         for pattern, value in patterns.items():
             re.compile(pattern)
-            if value <= 0:
-                raise ValueError(f"{pattern}: {value}")
-    except (AttributeError, TypeError, ValueError, re.error) as error:
+            if not _is_size(value):
+                raise ValueError(f"{pattern}: {shown(value)}")
+    except (AttributeError, TypeError, ValueError, OverflowError, RecursionError, re.error) as error:
         raise InputError(f"{file}: {key} must map patterns of module names to numbers above 0 ({error})") from None
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < MAX_SIZE
 
 
 def _modules(file: Path, checkpoint: Checkpoint) -> list[str]:
@@ -146,7 +153,11 @@ def _modules(file: Path, checkpoint: Checkpoint) -> list[str]:
 
 def _delta(file: Path, checkpoint: Checkpoint, config: dict[str, Any], module: str) -> Delta:
     a, b = (_factor(file, checkpoint, factor_key(module, side)) for side in "AB")
-    rank, scale = rank_and_scale(config, module)
+    try:
+        with limited(PATTERN_SECONDS, PATTERN_BYTES):
+            rank, scale = rank_and_scale(config, module)
+    except Exceeded as error:
+        raise InputError(f"{file.with_name(CONFIG_FILE)}: a pattern is too slow to match {module}: {error}") from None
     if a.ndim != 2 or b.ndim != 2 or not a.shape[0] == b.shape[1] == rank:
         raise InputError(f"{file}: {module} has factors of shapes {a.shape} and {b.shape}; {CONFIG_FILE} says rank "
                          f"{rank}, so ({rank}, in) and (out, {rank}) were expected")

@@ -14,7 +14,7 @@ from typing import Any
 
 from jaxtrunc.core import jsonio
 from jaxtrunc.core.cluster import HOST
-from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.errors import InputError, shown
 from jaxtrunc.core.files import naming, publish, staging_name
 from jaxtrunc.core.lock import LOCK, one_writer
 from jaxtrunc.core.processes import is_main, wait_for_all
@@ -38,7 +38,9 @@ class RunDir:
     def manifest(self) -> dict[str, Any]:
         """The manifest as it stands; an empty one if the run has not begun."""
         file = self / MANIFEST
-        return jsonio.read_json(file) if file.exists() else {"schema_version": SCHEMA_VERSION, "verbs": {}, "files": {}}
+        if not file.exists():
+            return {"schema_version": SCHEMA_VERSION, "verbs": {}, "files": {}}
+        return _checked(file, jsonio.read_json(file))
 
     def begin(self, verb: str, artefact: str, facts: dict[str, Any], *, resume: bool, fixed: tuple[str, ...] = ()) -> None:
         """Refuse what must not be overwritten, then note in the manifest that `verb` runs with these facts.
@@ -192,4 +194,19 @@ def _belongs(name: str, artefact: str) -> bool:
 
 
 def _is_sound(file: Path, checksum: str) -> bool:
-    return file.exists() and sha256(file) == checksum
+    return file.is_file() and sha256(file) == checksum
+
+
+def _checked(file: Path, manifest: Any) -> dict[str, Any]:
+    """The manifest if it is one, and all files it names lie in the run."""
+    if not isinstance(manifest, dict) or manifest.get("schema_version") != SCHEMA_VERSION:
+        raise InputError(f"{file}: expected an object of schema_version {SCHEMA_VERSION}; this is no run of this version")
+    verbs, files = manifest.get("verbs"), manifest.get("files")
+    if not isinstance(verbs, dict) or not all(isinstance(facts, dict) for facts in verbs.values()):
+        raise InputError(f"{file}: expected an object 'verbs' of objects; it is damaged")
+    if not isinstance(files, dict) or not all(isinstance(known, str) for known in files.values()):
+        raise InputError(f"{file}: expected an object 'files' from names to checksums; it is damaged")
+    for name in files:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(f"{file}: names the file {shown(name)}, which lies outside the run")
+    return manifest

@@ -6,13 +6,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.limits import limited
 from jaxtrunc.data.examples import Example, TrainExample
+from jaxtrunc.data.sources.reason import reason
 from jaxtrunc.data.task import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PROBE = "an example"
+TEMPLATE_SECONDS, TEMPLATE_BYTES = 10, 1 << 28  # for one prompt; it takes under a millisecond
+MAX_PROMPT = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -91,14 +95,14 @@ class Prompter:
         return self._render([{"role": "user", "content": content}], add_generation_prompt=True)
 
     def _render(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
-        from jinja2 import TemplateError
-
         try:
-            text = self.tokenizer.apply_chat_template(messages, tokenize=False,
-                                                      add_generation_prompt=add_generation_prompt)
-        except TemplateError as error:
-            raise InputError(f"tokenizer {self._name}: the chat template fails ({error})") from None
-        assert isinstance(text, str)
+            with limited(TEMPLATE_SECONDS, TEMPLATE_BYTES):
+                text = str(self.tokenizer.apply_chat_template(messages, tokenize=False,
+                                                              add_generation_prompt=add_generation_prompt))
+        except Exception as error:  # a template is a program: it may raise anything, or never end
+            raise InputError(f"tokenizer {self._name}: the chat template fails ({reason(error)})") from None
+        if len(text) > MAX_PROMPT:
+            raise InputError(f"tokenizer {self._name}: the chat template makes a prompt of {len(text)} characters")
         return text
 
     def _template_tail(self) -> str:

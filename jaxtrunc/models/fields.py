@@ -1,6 +1,5 @@
 """Taking the fields of a config.json one by one, collecting every fault instead of stopping at the first."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,12 +7,13 @@ from jaxtrunc.models.config import RopeConfig
 
 # Fields that change no number in a forward pass over given tokens.
 IRRELEVANT = frozenset([
-    "model_type", "architectures", "auto_map", "torch_dtype", "dtype", "use_cache", "initializer_range", "_name_or_path",
+    "model_type", "architectures", "torch_dtype", "dtype", "use_cache", "initializer_range", "_name_or_path",
     "transformers_version", "tokenizer_class", "bos_token_id", "eos_token_id", "pad_token_id", "max_sequence_length",
     "pretraining_tp", "_attn_implementation", "_attn_implementation_autoset",
 ])  # fmt: skip
 
 MAX_LAYERS = 10_000  # a name is written down for every layer: a config must not be able to ask for a billion
+MAX_NUMBER = 1e30  # beyond, its powers leave float32
 
 
 class Fields:
@@ -36,7 +36,7 @@ class Fields:
 
     def number(self, name: str) -> float:
         """A positive number; never a default."""
-        return float(self._typed(name, None, "a positive number", lambda v: type(v) in (int, float) and 0 < v < math.inf, 1.0))
+        return float(self._typed(name, None, "a positive number", lambda v: type(v) in (int, float) and 0 < v <= MAX_NUMBER, 1.0))
 
     def integer_or_null(self, name: str) -> int | None:
         """A whole number, or None if config.json says null: a field that is not there at all is a fault."""
@@ -133,7 +133,7 @@ def read_rope(fields: Fields) -> RopeConfig:
 def _rope_kind(rope: Fields) -> str:
     old, new = rope.take("type"), rope.take("rope_type")
     kind = new or old or "default"
-    if kind not in _ROPE_READERS:
+    if not isinstance(kind, str) or kind not in _ROPE_READERS:
         rope.fault("rope_type", f"one of {', '.join(_ROPE_READERS)}", kind)
         rope.left.clear()
         return "default"

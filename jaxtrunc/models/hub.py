@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jaxtrunc.core.bounded import MAX_BYTES, require_file
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.models.read_config import CONFIG
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
+READ_WHOLE = (".json", ".jinja", ".txt", ".model")  # by the library, whatever it is: a pipe would block for ever
 _HUB_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^@\s]+))?")
 
 
@@ -48,6 +50,11 @@ def load_tokenizer(directory: Path) -> "PreTrainedTokenizerBase":
     """The tokenizer of a model directory, with its chat template if it has one; never runs code from the directory."""
     from transformers import AutoTokenizer
 
+    for file in directory.iterdir():
+        if file.suffix in READ_WHOLE:
+            require_file(file)
+            if file.stat().st_size > MAX_BYTES:
+                raise InputError(f"{file}: {file.stat().st_size} bytes; no tokenizer needs a file of over {MAX_BYTES}")
     try:
         return AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # the tokenizers library raises bare Exception for a malformed file

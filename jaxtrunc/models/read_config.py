@@ -11,6 +11,7 @@ from jaxtrunc.models.families import FAMILIES
 from jaxtrunc.models.fields import IRRELEVANT, Fields
 
 CONFIG = "config.json"
+MAX_WIDTH = 2**31 - 1
 
 
 def read_config(directory: Path) -> DecoderConfig:
@@ -30,14 +31,17 @@ def read_config(directory: Path) -> DecoderConfig:
         raise InputError(f"{file}: model_type: expected one of {known}, found {values.get('model_type')!r}")
     fields = Fields(values)
     config = family.read(fields)
-    _check_divisibility(fields, config)
+    _check_sizes(fields, config)
     _refuse_unknown(fields, family.name)
     if fields.faults:
         raise InputError(f"{file}: {listed(fields.faults)}")
     return config
 
 
-def _check_divisibility(fields: Fields, config: DecoderConfig) -> None:
+def _check_sizes(fields: Fields, config: DecoderConfig) -> None:
+    for name, width in (("num_attention_heads", config.num_heads), ("num_key_value_heads", config.num_kv_heads)):
+        if width * config.head_dim > MAX_WIDTH:
+            fields.fault(name, f"at most {MAX_WIDTH} features in all heads", width)
     if config.num_heads % config.num_kv_heads:
         fields.fault("num_key_value_heads", f"a divisor of num_attention_heads {config.num_heads}", config.num_kv_heads)
 

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.errors import InputError, shown
 from jaxtrunc.data import Prompter, Task, TaskData, TrainStream, load_task, read_task
 from jaxtrunc.evals import VALIDATION, EvalSet, build_eval_set
-from jaxtrunc.models import load_tokenizer
+from jaxtrunc.models import load_tokenizer, read_config
 from jaxtrunc.train import TrainSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 TRAIN = "train"
 
@@ -44,8 +48,19 @@ def open_bench(task: Path | dict, directory: Path, model: Path, splits: tuple[st
     parsed = read_task(task, directory if isinstance(task, dict) else None)  # a file's paths start from its own folder
     validation = (VALIDATION,) if VALIDATION in parsed.splits else ()
     wanted = list(dict.fromkeys((*splits, *validation)))
-    prompter = Prompter(parsed, load_tokenizer(model))
+    tokenizer = load_tokenizer(model)
+    _check_vocabulary(tokenizer, model)
+    prompter = Prompter(parsed, tokenizer)
     return Bench(parsed, load_task(parsed, wanted, limit), prompter)
+
+
+def _check_vocabulary(tokenizer: "PreTrainedTokenizerBase", model: Path) -> None:
+    """Raise `InputError` for a token that has no row in the embedding: another row would be taken in silence."""
+    rows = read_config(model).vocab_size
+    token, largest = max(tokenizer.get_vocab().items(), key=lambda item: item[1], default=("", -1))
+    if largest >= rows:
+        raise InputError(f"{model}: the tokenizer gives {shown(token)} the id {largest}, but config.json says vocab_size {rows}; "
+                         "take tokenizer and model from the same place")
 
 
 def require_train(task: Task) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from jaxtrunc.adapters.load import leaves_with_adapter
 from jaxtrunc.adapters.peft_format import CONFIG_FILE
-from jaxtrunc.core.errors import InputError
-from jaxtrunc.core.rundir import RunDir, relative_to_run
+from jaxtrunc.core.errors import InputError, shown
+from jaxtrunc.core.rundir import MANIFEST, RunDir, relative_to_run
 from jaxtrunc.models import DecoderConfig, ModelSource, hf_names, open_model, resolve_ref
 
 
@@ -75,8 +75,11 @@ def remember_pair(run: RunDir, pair: Pair) -> dict[str, str]:
 
 def recall_pair(run: RunDir) -> Pair:
     """Open the pair that the run's decomposition was made from."""
-    facts = run.manifest["verbs"]["decompose"]
-    return open_pair(_located(run, facts["base_model"]), _located(run, facts["model"]))
+    facts = run.manifest["verbs"].get("decompose", {})
+    refs = [facts.get(side) for side in ("base_model", "model")]
+    if not all(isinstance(ref, str) for ref in refs):
+        raise InputError(f"{run / MANIFEST}: does not say which base_model and model were decomposed; it is damaged")
+    return open_pair(*(_located(run, ref) for ref in refs))
 
 
 def _portable(run: RunDir, ref: str) -> str:
@@ -89,4 +92,9 @@ def _portable(run: RunDir, ref: str) -> str:
 
 
 def _located(run: RunDir, ref: str) -> str:
-    return str(run.path / ref) if ref.startswith("./") else ref
+    """The inverse of `_portable`; `./` begins what lies in the run."""
+    if not ref.startswith("./"):
+        return ref
+    if ".." in Path(ref).parts:
+        raise InputError(f"{run / MANIFEST}: names the model {shown(ref)}, which lies outside the run")
+    return str(run.path / ref)

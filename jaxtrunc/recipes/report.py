@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from jaxtrunc.core import jsonio
+from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.progress import say
 from jaxtrunc.core.rundir import open_run
 from jaxtrunc.report import print_table, write_report
@@ -15,8 +16,18 @@ def report(path: Path) -> None:
     run = open_run(path, RESULTS, "sweep")
     run.verify(RESULTS, "sweep")
     with run.lock():
-        write_report(path, jsonio.read_json(run / RESULTS))
+        _render(path)
     announce(path)
+
+
+def _render(path: Path) -> None:
+    """Write page and plots; what they trip over is the file, for the same code has rendered it before."""
+    results = jsonio.read_json(path / RESULTS)
+    try:
+        write_report(path, results)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise InputError(f"{path / RESULTS}: not what `jaxtrunc sweep` writes ({type(error).__name__}: {error}); `jaxtrunc sweep` "
+                         "with --resume makes it again") from error
 
 
 def announce(path: Path) -> None:

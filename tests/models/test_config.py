@@ -168,7 +168,7 @@ def test_refused_by_its_family(tmp_path, config, message):
         ({"num_hidden_layers": 2_000_000_000}, "num_hidden_layers: expected a whole number from 1 to 10000"),
         ({"num_hidden_layers": True}, "num_hidden_layers: expected a whole number"),
         ({"rms_norm_eps": "tiny"}, "rms_norm_eps: expected a positive number, found 'tiny'"),
-        ({"rms_norm_eps": float("nan")}, "rms_norm_eps: expected a positive number, found nan"),
+        ({"rms_norm_eps": float("nan")}, "not valid JSON (NaN is no JSON number)"),
         ({"num_key_value_heads": 3}, "num_key_value_heads: expected a divisor of num_attention_heads 4, found 3"),
         ({"num_attention_heads": 5, "num_key_value_heads": 5}, "num_attention_heads: expected a divisor of hidden_size 32"),
         ({"head_dim": 7}, "head_dim: expected an even number"),
