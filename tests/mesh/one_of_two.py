@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import tiny_eval
-from runs import EXECUTION, SETTINGS, random_params, train
+from runs import EXECUTION, SETTINGS, Counted, random_params, train
 from test_epoch_rows import placed_rows, stream
 from tiny import CONFIG, CopyStream
 
@@ -23,6 +23,7 @@ from jaxtrunc.core.mesh import compute_mesh, param_shardings
 from jaxtrunc.core.trees import flatten, unflatten
 from jaxtrunc.evals import Scorer
 from jaxtrunc.models import Execution, to_hf
+from jaxtrunc.models.load import load_leaf
 from jaxtrunc.recipes.exchange import assemble, holders
 from jaxtrunc.train.finetune import finetune
 from jaxtrunc.train.layout import laid_out
@@ -64,6 +65,18 @@ def exchange(out: Path, mesh) -> None:
         np.savez(out / f"exchange{len(shape)}-{jax.process_index()}.npz", leaf=processes.fetch(leaf), owners=owners)
 
 
+def reading(out: Path) -> None:
+    """How many numbers of a stacked leaf this process reads where each process holds half of it, and where it holds all."""
+    array = np.arange(3 * 16 * 8, dtype=np.float32).reshape(3, 16, 8)
+    asked = []
+    for shape in ((1, 8, 1), (2, 4, 1)):
+        leaf, path = Counted(array), "layers/mlp/down_proj/kernel"
+        loaded = load_leaf(leaf, np.float32, param_shardings(compute_mesh(*shape), {path: leaf})[path])
+        np.testing.assert_array_equal(processes.fetch(loaded), array)
+        asked.append(leaf.asked)
+    np.savez(out / f"asked-{jax.process_index()}.npz", asked=asked, size=array.size)
+
+
 def epoch(out: Path) -> None:
     """The ids of the rows that this process puts on its devices, in one epoch of a pure data mesh."""
     np.savez(out / f"rows-{jax.process_index()}.npz", rows=placed_rows(stream(), compute_mesh()))
@@ -91,6 +104,7 @@ def main(out: Path) -> None:
     fine_tuning(out, mesh)
     scoring(out, mesh)
     exchange(out, mesh)
+    reading(out)
     epoch(out)
     stopping(out, mesh)
     processes.leave(watch)

@@ -99,6 +99,11 @@ def test_matrices_of_both_hosts_come_together(out):
             assert entries == 1 or sorted(np.bincount(found["owners"])) == [2, 3], "each rebuilds its share"
 
 
+def test_each_process_reads_what_its_devices_hold(out):
+    for found in saved(out, "asked"):
+        assert found["asked"].tolist() == [found["size"] // 2, found["size"]]
+
+
 def test_no_row_of_an_epoch_is_doubled_or_lost(out):
     first, second = (found["rows"].tolist() for found in saved(out, "rows"))
     assert first and second
