@@ -22,6 +22,7 @@ from jaxtrunc.models import Execution, to_hf
 from jaxtrunc.train.checkpoints import CheckpointStore
 from jaxtrunc.train.pretrain import first_params
 
+pytestmark = pytest.mark.slow
 TESTS = Path(__file__).parent.parent
 CLOSE = 1e-6  # the same sums in the same order; only the transport between devices differs
 
