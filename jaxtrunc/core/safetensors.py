@@ -23,7 +23,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.errors import InputError, shown
 from jaxtrunc.core.jsonio import loads, read_json
 
 WEIGHTS = "model.safetensors"
@@ -144,7 +144,7 @@ def _shard_path(directory: Path, index: Path, name: str) -> Path:
     """A shard is a plain file name beside its index."""
     plain = name == Path(name).name and not {"\\", "\0"} & set(name) and len(name.encode()) <= MAX_NAME_BYTES
     if not plain or not name.endswith(".safetensors"):
-        raise InputError(f"{index}: shard name '{name}' is not a plain *.safetensors file name; paths are refused")
+        raise InputError(f"{index}: shard name {shown(name)} is not a plain *.safetensors file name; paths are refused")
     path = directory / name
     if not path.is_file():
         raise InputError(f"{index}: shard {name} is missing from {directory}; the download may be incomplete")
@@ -191,18 +191,19 @@ def _parse_header(file: Path, raw: bytes) -> dict[str, Any]:
 
 def _tensor(file: Path, name: str, entry: Any, data: int) -> TensorInfo:
     fields = entry if isinstance(entry, dict) else {}
+    what = f"{file}: tensor {shown(name, 200)}"
     dtype = DTYPES.get(str(fields.get("dtype")))
     if dtype is None:
-        raise InputError(f"{file}: tensor '{name}' has unknown dtype {fields.get('dtype')!r}, expected one of {', '.join(DTYPES)}")
+        raise InputError(f"{what} has unknown dtype {shown(fields.get('dtype'))}, expected one of {', '.join(DTYPES)}")
     shape, offsets = _naturals(fields.get("shape")), _naturals(fields.get("data_offsets"))
     if shape is None or offsets is None or len(offsets) != 2:
-        raise InputError(f"{file}: tensor '{name}' needs a shape and two data_offsets of whole numbers")
+        raise InputError(f"{what} needs a shape and two data_offsets of whole numbers")
     begin, end = offsets
     if math.prod(size for size in shape if size) * dtype.itemsize > MAX_BYTES:
-        raise InputError(f"{file}: tensor '{name}' of shape {shape} is beyond what any file holds")
+        raise InputError(f"{what} of shape {shape} is beyond what any file holds")
     if math.prod(shape) * dtype.itemsize != end - begin:
         raise InputError(
-            f"{file}: tensor '{name}' of shape {shape} and dtype {fields['dtype']} needs "
+            f"{what} of shape {shape} and dtype {fields['dtype']} needs "
             f"{math.prod(shape) * dtype.itemsize} bytes, its data_offsets give {end - begin}"
         )
     return TensorInfo(name, file, dtype, tuple(shape), data + begin, data + end)
@@ -220,7 +221,7 @@ def _check_layout(file: Path, tensors: list[TensorInfo], data: int, size: int) -
     for tensor in sorted(tensors, key=lambda t: (t.start, t.stop)):
         if tensor.start != position:
             kind = "overlaps the tensor before it" if tensor.start < position else "leaves a hole before it"
-            raise InputError(f"{file}: tensor '{tensor.name}' {kind} (data_offsets)")
+            raise InputError(f"{file}: tensor {shown(tensor.name, 200)} {kind} (data_offsets)")
         position = tensor.stop
     if position != size:
         raise InputError(f"{file}: the header describes {position} bytes, the file has {size}; truncated or damaged")

@@ -126,6 +126,8 @@ class Prompter:
     def _continuations(self) -> list[tuple[int, ...]]:
         """Token ids of each label word right after a prompt."""
         probe = self._frame("\n".join(f"{name}: {PROBE}" for name in self.task.text))
+        if PROBE not in probe:
+            raise InputError(f"tokenizer {self._name}: the chat template leaves out what the user says")
         before, *after = self._tokens([probe, *(probe + word for word in self.task.label_words)])
         found = []
         for word, ids in zip(self.task.label_words, after, strict=True):

@@ -12,6 +12,8 @@ from jaxtrunc.evals import comparison, metrics
 from jaxtrunc.evals.statistics import Statistics
 
 LEVEL_KEYS = ("operator", "k", "param", "seed", "norm_matched", "residual", "scope")
+_OTHER_KEYS = ("split", "dtype", "n", "metrics", "intervals", "groups", "per_attribute", "comparison", "roundoff",
+               "max_norm_factor", "samples", "predictions")
 _COMPARED = ("loss_pp", "reduction", "ret_acc", "ret_gap")
 _FIRST_SYMBOL = ord("0")
 
@@ -91,6 +93,12 @@ def describe(
         "per_attribute": blocks,
         "comparison": dict.fromkeys(_COMPARED) | compared,
     }
+
+
+def is_record(value: Any) -> bool:
+    """Whether a line read from disk is a whole record."""
+    return (isinstance(value, dict) and value.keys() >= {*LEVEL_KEYS, *_OTHER_KEYS} and isinstance(value["predictions"], str)
+            and isinstance(value["metrics"], dict) and value["n"] == len(value["predictions"]))
 
 
 def record_key(record: Mapping[str, Any]) -> tuple:

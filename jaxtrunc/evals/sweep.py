@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from jaxtrunc.core import jsonio
+from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.processes import is_main
 from jaxtrunc.core.progress import Advance
 from jaxtrunc.core.trees import Params
 from jaxtrunc.evals.evalset import EvalSet
-from jaxtrunc.evals.records import Worst, decode_predictions, make_record, record_key, worst_groups
+from jaxtrunc.evals.records import Worst, decode_predictions, is_record, make_record, record_key, worst_groups
 from jaxtrunc.evals.samples import write_samples
 from jaxtrunc.evals.scoring import Scorer
 from jaxtrunc.evals.statistics import Statistics
@@ -122,6 +123,9 @@ class Sweep:
 def open_records(path: Path) -> list[dict[str, Any]]:
     """The records of a file; a last line that was torn when the run was killed is removed from it."""
     records = jsonio.read_lines(path)
+    for number, record in enumerate(records, 1):
+        if not is_record(record):
+            raise InputError(f"{path}: record {number} is no record of a sweep; take the line out to have it made anew")
     if is_main() and path.exists() and not path.read_bytes().endswith(b"\n"):
         jsonio.rewrite_lines(path, records)
     return records

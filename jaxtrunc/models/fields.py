@@ -132,7 +132,7 @@ def read_rope(fields: Fields) -> RopeConfig:
 
 def _rope_kind(rope: Fields) -> str:
     old, new = rope.take("type"), rope.take("rope_type")
-    kind = new or old or "default"
+    kind = next((kind for kind in (new, old) if kind is not None), "default")
     if not isinstance(kind, str) or kind not in _ROPE_READERS:
         rope.fault("rope_type", f"one of {', '.join(_ROPE_READERS)}", kind)
         rope.left.clear()

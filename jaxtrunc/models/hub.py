@@ -56,7 +56,10 @@ def load_tokenizer(directory: Path) -> "PreTrainedTokenizerBase":
             if file.stat().st_size > MAX_BYTES:
                 raise InputError(f"{file}: {file.stat().st_size} bytes; no tokenizer needs a file of over {MAX_BYTES}")
     try:
-        return AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # the tokenizers library raises bare Exception for a malformed file
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(f"{directory}: the tokenizer cannot be read ({reason[0]})") from None
+    if tokenizer.vocab_size < 2:  # without tokenizer.json the library makes one that knows nothing
+        raise InputError(f"{directory}: the tokenizer has no vocabulary; tokenizer.json is missing or empty")
+    return tokenizer

@@ -10,7 +10,7 @@ import jax
 from jaxtrunc import spectral
 from jaxtrunc.config import DecomposeSettings
 from jaxtrunc.core import environment, jsonio, processes
-from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.errors import InputError, shown
 from jaxtrunc.core.processes import is_main, wait_for_all
 from jaxtrunc.core.progress import progress, say
 from jaxtrunc.core.rundir import RunDir
@@ -43,9 +43,25 @@ def decompose(base_model: str, model: str, out_path: Path, settings: DecomposeSe
 
 def chosen_matrices(pair: Pair, settings: DecomposeSettings) -> list[spectral.MatrixRef]:
     """The matrices that the settings select."""
-    shapes = {path: leaf.shape for path, leaf in pair.base.leaves.items()}
-    refs = spectral.references(shapes, pair.names)
-    return spectral.select(refs, lambda path: leaf_class(pair.cfg, path), settings.include, settings.exclude)
+    return spectral.select(_all_matrices(pair), lambda path: leaf_class(pair.cfg, path), settings.include, settings.exclude)
+
+
+def _all_matrices(pair: Pair) -> list[spectral.MatrixRef]:
+    return spectral.references({path: leaf.shape for path, leaf in pair.base.leaves.items()}, pair.names)
+
+
+def stored_decomposition(run: RunDir, pair: Pair) -> spectral.Decomposition:
+    """The decomposition of a run, if it is whole and that of this pair; else `InputError`."""
+    run.verify(ARTEFACT, "decompose")
+    decomposition = spectral.load(run / ARTEFACT)
+    known = {ref.name: ref for ref in _all_matrices(pair)}
+    found = [svd.ref for svd in decomposition.matrices.values()] + list(decomposition.skipped.values())
+    strangers = [ref.name for ref in found if known.get(ref.name) != ref]
+    if strangers:
+        raise InputError(f"{run / ARTEFACT}: {shown(strangers[0], 200)} lies elsewhere in {pair.base.ref}; decompose again")
+    if not decomposition.matrices:
+        raise InputError(f"{run / ARTEFACT}: holds no matrix; decompose again")
+    return decomposition
 
 
 def default_backend() -> str:

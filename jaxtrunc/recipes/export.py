@@ -10,6 +10,7 @@ from jaxtrunc.core.files import refuse_taken
 from jaxtrunc.core.progress import say
 from jaxtrunc.core.rundir import open_run
 from jaxtrunc.models import hf_tensors, write_model
+from jaxtrunc.recipes.decompose import stored_decomposition
 from jaxtrunc.recipes.outside import changed_outside, in_words
 from jaxtrunc.recipes.pair import Pair, recall_pair
 
@@ -62,8 +63,7 @@ def export(path: Path, out_path: Path, request: ExportRequest) -> None:
     run = open_run(path, "decomposition", "decompose")
     refuse_taken(out_path)
     pair = recall_pair(run)
-    run.verify("decomposition", "decompose")
-    decomposition = spectral.load(run / "decomposition")
+    decomposition = stored_decomposition(run, pair)
     if request.format == "peft":
         _export_adapter(out_path, pair, decomposition, level, request)
     else:

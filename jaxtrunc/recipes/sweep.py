@@ -19,6 +19,7 @@ from jaxtrunc.evals import VALIDATION, EvalSet, Scorer, Sweep
 from jaxtrunc.evals.sweep import describe_level
 from jaxtrunc.models import Execution
 from jaxtrunc.recipes.bench import Bench, open_bench
+from jaxtrunc.recipes.decompose import stored_decomposition
 from jaxtrunc.recipes.levels import LevelWeights
 from jaxtrunc.recipes.outside import changed_outside, in_words
 from jaxtrunc.recipes.pair import Pair, recall_pair
@@ -49,8 +50,7 @@ def sweep(path: Path, task: Path, settings: SweepSettings, *, resume: bool) -> N
 
 def sweep_on(run: RunDir, pair: Pair, bench: Bench, settings: SweepSettings, mesh: MeshSettings, *, resume: bool) -> None:
     """The same with everything opened; all processes evaluate, process 0 writes."""
-    run.verify("decomposition", "decompose")
-    decomposition = spectral.load(run / "decomposition")
+    decomposition = stored_decomposition(run, pair)
     levels = _plan(decomposition, settings)
     validation = (VALIDATION,) if VALIDATION in bench.data.examples else ()
     splits = dict.fromkeys((*validation, settings.split))  # validation first: the loop looks there for the worst group

@@ -17,6 +17,7 @@ from jaxtrunc.report.study import Results
 def write_report(run: Path, results: Results) -> None:
     """Write RUN/report.html and RUN/plots/ from the contents of results.json; each appears only when whole."""
     plots = draw(results)
+    page = render(results, plots)
     staged = staging_name(run / "plots")
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
@@ -24,7 +25,7 @@ def write_report(run: Path, results: Results) -> None:
         for plot in group:
             plot.write(staged)
     publish(staged, run / "plots")
-    jsonio.write_text(run / "report.html", render(results, plots))
+    jsonio.write_text(run / "report.html", page)
 
 
 def render(results: Results, plots: dict[str, list[Plot]]) -> str:

@@ -41,13 +41,17 @@ def from_line(directory: Path, line: dict[str, Any]) -> tuple[MatrixRef, MatrixS
         raise ValueError(f"{line['name']}: its hash is another")
     m, n = line["shape"]
     view = View(line["batch_axes"], line["row_axes"], tuple(line["part"]) if line["part"] else None)
+    if not isinstance(line["name"], str) or not isinstance(line["path"], str) or type(line["index"]) is not int:
+        raise ValueError("name, path or index is of another type")
     ref = MatrixRef(line["name"], line["path"], line["index"], view, (m, n))
     if line["chunk"] is None:
         return ref, None
     chunk = directory / Path(line["chunk"]).name
-    if not chunk.exists():
+    if not chunk.is_file():
         raise InputError(f"{chunk}: missing, though it should hold the basis of {ref.name}; {REMEDY}")
     s = np.array(line["s"], np.float64)
+    if s.ndim != 1 or not np.isfinite(s).all() or type(line["rank"]) is not int or not 0 <= line["rank"] <= min(m, n):
+        raise ValueError(f"{ref.name}: its spectrum or rank is none")
     return ref, MatrixSVD(ref.name, ref.shape, s, ref=ref, **{fact: line[fact] for fact in FACTS},
                           read_basis=lambda: _read_basis(chunk, ref, len(s), line["basis_hash"]))
 

@@ -113,7 +113,7 @@ def read_head(directory: Path) -> str:
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise InputError(f"{directory / HEAD}: format {head.get('format') if isinstance(head, dict) else head}, expected "
                          f"{FORMAT}; decompose again with this version")
-    if head.get("backend") not in BACKENDS:
+    if str(head.get("backend")) not in BACKENDS:
         raise InputError(f"{directory / HEAD}: backend {head.get('backend')}, expected one of {', '.join(BACKENDS)}; {REMEDY}")
     return head["backend"]
 

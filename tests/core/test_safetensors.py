@@ -120,7 +120,7 @@ def test_lying_headers(tmp_path, header, data, words):
 def test_shard_names_with_a_path(tmp_path, name):
     save_file(TENSORS, tmp_path.parent / "outside.safetensors")
     (tmp_path / INDEX).write_text(json.dumps({"weight_map": {"a": name}}))
-    refused(tmp_path, INDEX, f"'{name}'")
+    refused(tmp_path, INDEX, repr(name))
 
 
 def test_index_and_shards_that_disagree(tmp_path):
