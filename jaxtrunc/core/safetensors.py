@@ -7,7 +7,8 @@ against the size of the file.
 What is accepted here is accepted by the official library, with the same tensors. It also accepts what is refused here:
 - element types that NumPy has no name for (F4, F6_E2M3, F6_E3M2, F8_E8M0, C64, …): no model of ours is stored in them;
 - more than 32 axes: NumPy has at most 64, and no weight has more than a few;
-- a key that stands twice inside one tensor's entry, or a second `__metadata__`: two readers could see two files;
+- a key that stands twice, such as two tensors of one name: two readers could see two files;
+- an entry written as a list instead of an object, a header that does not begin with `{`: the format forbids both;
 - a link to a file elsewhere than in its own folder or in the blobs of the hub cache it lies in: a downloaded folder
   must not make us read what else is on the machine.
 """

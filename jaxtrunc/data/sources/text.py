@@ -13,7 +13,7 @@ from jaxtrunc.core.errors import InputError
 
 MAX_LINE = 1 << 24  # characters; the longest book is a fifth of it
 MAX_EXPANSION = 200  # gzip can reach 1032, rows of text stay below 50
-FREE_BYTES = 1 << 26  # what a file may unpack to whatever its expansion
+FREE_BYTES = 1 << 23  # what a file may unpack to whatever its expansion
 
 
 def text_lines(path: Path) -> Iterator[str]:
