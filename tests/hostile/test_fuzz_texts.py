@@ -17,8 +17,26 @@ from jaxtrunc.data.examples import read_split
 from jaxtrunc.data.sources.jsonl import jsonl_rows
 
 SIGNS = st.text(st.sampled_from("ab:-[]{},&*!?|>%#'\"\n \t~01.<=\\"), max_size=40)
-KEYS = """name train sweep mesh task epochs ranks learning_rate base_model text splits classes source aligned prompt max_text_tokens
-inject derive""".split()
+KEYS = [
+    "name",
+    "train",
+    "sweep",
+    "mesh",
+    "task",
+    "epochs",
+    "ranks",
+    "learning_rate",
+    "base_model",
+    "text",
+    "splits",
+    "classes",
+    "source",
+    "aligned",
+    "prompt",
+    "max_text_tokens",
+    "inject",
+    "derive",
+]
 WORDS = st.sampled_from(KEYS)
 
 
