@@ -17,27 +17,9 @@ from jaxtrunc.data.examples import read_split
 from jaxtrunc.data.sources.jsonl import jsonl_rows
 
 SIGNS = st.text(st.sampled_from("ab:-[]{},&*!?|>%#'\"\n \t~01.<=\\"), max_size=40)
-KEYS = [
-    "name",
-    "train",
-    "sweep",
-    "mesh",
-    "task",
-    "epochs",
-    "ranks",
-    "learning_rate",
-    "base_model",
-    "text",
-    "splits",
-    "classes",
-    "source",
-    "aligned",
-    "prompt",
-    "max_text_tokens",
-    "inject",
-    "derive",
-]
-WORDS = st.sampled_from(KEYS)
+TASK_KEYS = ["name", "task", "text", "splits", "classes", "source", "aligned", "prompt", "max_text_tokens", "inject", "derive"]
+RUN_KEYS = ["base_model", "train", "sweep", "mesh", "epochs", "ranks", "learning_rate"]
+WORDS = st.sampled_from(TASK_KEYS + RUN_KEYS)
 
 
 @st.composite
