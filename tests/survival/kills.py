@@ -137,6 +137,7 @@ def compare(whole: Path, killed: Path) -> list[str]:
     """Differences between two runs and between the weights of their levels."""
     results = [json.loads((run / "results.json").read_text()) for run in (whole, killed)]
     for result, run in zip(results, (whole, killed), strict=True):
+        result["environment"].pop("git_commit")  # of the checkout, which may move on in the meantime
         result["config"]["model"] = result["config"]["model"].replace(str(run), "RUN")
     found = differences(*results)
     for theirs in sorted(whole.parent.glob(f"{whole.name}-*/*.safetensors")):
