@@ -84,6 +84,23 @@ def _spec(mesh: Mesh, path: str, shape: tuple[int, ...]) -> P:
     return P(*(None,) * (len(shape) - 2), *ends)
 
 
+def rows_apart(activations: jax.Array, mesh: Mesh | None) -> jax.Array:
+    """Inside a compiled function: activations `(B, …)` that each device holds for its own rows, whole.
+
+    Said once a layer, it makes the weights travel to the rows (each layer's kernels are gathered along `fsdp` when it is their
+    turn, and let go). Left to itself XLA divides activations by their width, as the kernels are, and each device has all rows.
+    """
+    return activations if mesh is None else jax.lax.with_sharding_constraint(activations, batch_sharding(mesh))
+
+
+def whole_along_fsdp(matrix: jax.Array, path: str, mesh: Mesh | None) -> jax.Array:
+    """Inside a compiled function: a parameter as a pass needs it, divided over `tensor` alone."""
+    if mesh is None:
+        return matrix
+    spec = P(*(axis if axis == "tensor" else None for axis in _spec(mesh, path, matrix.shape)))
+    return jax.lax.with_sharding_constraint(matrix, NamedSharding(mesh, spec))
+
+
 def place(array: Any, sharding: Sharding) -> jax.Array:
     """An array that this host holds whole, laid out so; each process gives its own devices their parts and no more."""
     host = np.asarray(array)

@@ -4,6 +4,7 @@ Nothing recompiles between levels of a sweep, and nothing of the size vocabulary
 gathered first, at the one position (or the few positions of a label string) that is read.
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +49,7 @@ class Scorer:
     """
 
     def __init__(self, cfg: DecoderConfig, execution: Execution, mesh: Mesh | None = None):
-        self._cfg, self._execution, self._mesh = cfg, execution, mesh
+        self._cfg, self._execution, self._mesh = cfg, dataclasses.replace(execution, mesh=mesh), mesh
         self.compilations = 0
         everywhere = None if mesh is None else replicated(mesh)
         self._last = jax.jit(self._last_position, out_shardings=everywhere)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import jax
+from jax.sharding import Mesh
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,13 @@ class Execution:
             normalisation, softmax and the residual stream are float32 either way.
         remat: recompute each block in the backward pass instead of keeping its activations.
         scan: apply the block by `lax.scan` instead of an unrolled loop; None decides by backend.
+        mesh: compute mesh over which the rows of a batch are divided from the first layer to the last; None: one device.
     """
 
     compute_dtype: str = "float32"
     remat: bool = False
     scan: bool | None = None
+    mesh: Mesh | None = None
 
     @property
     def scans(self) -> bool:

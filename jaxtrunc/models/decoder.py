@@ -12,6 +12,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxtrunc.core.mesh import rows_apart, whole_along_fsdp
 from jaxtrunc.models import rope
 from jaxtrunc.models.config import DecoderConfig, Execution
 
@@ -67,7 +68,8 @@ class Embedding(nnx.Module):
 
     def __call__(self, tokens: Int[Array, "B T"], execution: Execution) -> Float[Array, "B T D"]:
         factor = jnp.asarray(self.factor, execution.compute_dtype).astype(jnp.float32)  # √3584 was 59.75 in training, not 59.87
-        return self.embedding[...][tokens].astype(jnp.float32) * factor
+        table = whole_along_fsdp(self.embedding[...], "embed/embedding", execution.mesh)
+        return table[tokens].astype(jnp.float32) * factor
 
 
 class Attention(nnx.Module):
@@ -190,8 +192,10 @@ def run_layers(layers: Block, x: jax.Array, angles, masks: jax.Array, choice: np
 
     def step(x: jax.Array, layer: tuple[Block, jax.Array]) -> tuple[jax.Array, None]:
         block, chosen = layer
-        return block(x, angles, jax.lax.dynamic_index_in_dim(masks, chosen, keepdims=False), execution), None
+        x = block(x, angles, jax.lax.dynamic_index_in_dim(masks, chosen, keepdims=False), execution)
+        return rows_apart(x, execution.mesh), None
 
+    x = rows_apart(x, execution.mesh)
     if execution.remat:
         step = jax.checkpoint(step)
     if execution.scans:

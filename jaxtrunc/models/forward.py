@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxtrunc.core.mesh import whole_along_fsdp
 from jaxtrunc.core.trees import Params
 from jaxtrunc.models.config import DecoderConfig, Execution
 from jaxtrunc.models.decoder import Decoder, product, soft_cap
@@ -71,10 +72,10 @@ def head_logits(
 ) -> Float[Array, "*b V"]:
     """Float32 logits over the vocabulary, or over the tokens `ids` alone (then nothing of size V is formed)."""
     if cfg.tie_embeddings:
-        rows = params["embed"]["embedding"]
+        rows = whole_along_fsdp(params["embed"]["embedding"], "embed/embedding", execution.mesh)
         logits = product("...d,vd->...v", hidden, rows if ids is None else rows[jnp.asarray(ids)], execution)
     else:
-        kernel = params["lm_head"]["kernel"]
+        kernel = whole_along_fsdp(params["lm_head"]["kernel"], "lm_head/kernel", execution.mesh)
         logits = product("...d,dv->...v", hidden, kernel if ids is None else kernel[:, jnp.asarray(ids)], execution)
     return soft_cap(logits, cfg.final_softcap)
 

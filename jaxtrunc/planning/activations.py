@@ -26,10 +26,7 @@ class Widths:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of a pass and tokens of each, and the mesh they are on.
-
-    Along `fsdp` XLA divides the residual stream and not the rows, as the kernels are divided; the rows it divides along `data`.
-    """
+    """Rows of a pass and tokens of each, and the mesh they are on."""
 
     rows: int
     tokens: int
@@ -38,13 +35,13 @@ class Batch:
     @property
     def own(self) -> int:
         """Rows on one device."""
-        return -(-self.rows // self.mesh.data)
+        return -(-self.rows // self.mesh.rows)
 
 
 def widths(cfg: DecoderConfig, batch: Batch) -> Widths:
-    """Per token of a batch: the residual stream is divided over `fsdp`, all that is inside a layer over `tensor`."""
+    """Per token of a batch: all that is inside a layer is divided over `tensor`, the residual stream is whole."""
     tensor = batch.mesh.tensor
-    return Widths(cfg.hidden_size / batch.mesh.fsdp, cfg.intermediate_size / tensor, cfg.num_heads * cfg.head_dim / tensor,
+    return Widths(cfg.hidden_size, cfg.intermediate_size / tensor, cfg.num_heads * cfg.head_dim / tensor,
                   cfg.num_kv_heads * cfg.head_dim / tensor, cfg.num_heads * batch.tokens / tensor)
 
 

@@ -44,7 +44,7 @@ def several_checkpoints(settings: TrainSettings) -> bool:
 def validation_bytes(job: Job, machine: Machine) -> int:
     """Per device, beside the state: on CPU the slices of all layers, and the activations of one forward pass."""
     slices = bytes_per_device(job.trained, machine.mesh) if machine.shared else 0
-    return slices + forward_bytes(job.cfg, Batch(VALIDATION_ROWS, job.tokens, machine.mesh))
+    return slices + gathered_bytes(job, machine) + forward_bytes(job.cfg, Batch(VALIDATION_ROWS, job.tokens, machine.mesh))
 
 
 def state_bytes(job: Job, machine: Machine) -> int:
@@ -71,9 +71,18 @@ def step_bytes(job: Job, machine: Machine) -> int:
     settings = job.train
     batch = Batch(settings.batch_size // settings.accumulation, job.tokens, machine.mesh)
     kept = kept_bytes(job.cfg, batch, remat=settings.remat, scans=not machine.shared) + answer_logits_bytes(job.cfg, batch)
+    kept += gathered_bytes(job, machine)
     gradient = bytes_per_device(job.trained, machine.mesh)
     held = gradient if settings.accumulation > 1 else 0  # the sum over parts
     return held + gradient + max(gradient, kept)
+
+
+def gathered_bytes(job: Job, machine: Machine) -> int:
+    """The kernels of the layer in turn, in float32 and whole along fsdp, where layers are scanned."""
+    if machine.shared or machine.mesh.fsdp == 1:
+        return 0
+    layers = elements({path: leaf for path, leaf in job.params.items() if path.startswith(LAYERS)})
+    return 4 * layers // job.cfg.num_layers // machine.mesh.tensor
 
 
 def unreleased_bytes(job: Job) -> int:

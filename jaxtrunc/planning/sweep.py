@@ -2,7 +2,7 @@
 
 from jaxtrunc.planning.activations import Batch, forward_bytes
 from jaxtrunc.planning.decompose import largest, mapped_bytes
-from jaxtrunc.planning.finetune import unreleased_bytes
+from jaxtrunc.planning.finetune import gathered_bytes, unreleased_bytes
 from jaxtrunc.planning.flops import prompt
 from jaxtrunc.planning.job import Job, Machine, Matrix
 from jaxtrunc.planning.meshes import bytes_per_device
@@ -18,7 +18,7 @@ def sweep_stage(job: Job, machine: Machine) -> Stage:
     host = PROGRAM + unreleased_bytes(job) + (PROGRAM_PER_LAYER * job.cfg.num_layers if machine.shared else 0)
     host += (mapped_bytes(job) + rebuilt_bytes(job)) // machine.hosts
     slices = 4 * job.cut if machine.shared else 0  # copied for all layers at once
-    scoring = slices + forward_bytes(job.cfg, Batch(job.prompts, job.tokens, machine.mesh))
+    scoring = slices + gathered_bytes(job, machine) + forward_bytes(job.cfg, Batch(job.prompts, job.tokens, machine.mesh))
     return Stage("sweep", f"{operations(prompt(job))} per prompt and level", (
         Moment("rebuilding", weights, host + largest(job, factoring, machine.workers)),
         Moment("scoring", weights + scoring, host),

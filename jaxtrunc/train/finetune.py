@@ -41,7 +41,7 @@ def finetune(params: Params, cfg: DecoderConfig, stream: Stream, settings: Train
     if not trained:
         raise InputError(f"train: scope '{settings.scope}' selects no tensor of this model")
     decays = {path: classes(path) != "vector" for path in trained}
-    execution = dataclasses.replace(execution, remat=settings.remat)
+    execution = dataclasses.replace(execution, remat=settings.remat, mesh=mesh)
     loss = partial(_loss, cfg=cfg, execution=execution)
     trained = masters(trained, mesh)
     return train(Job(title, trained, frozen, decays, loss, stream, settings, directory, validate, mesh), resume=resume)

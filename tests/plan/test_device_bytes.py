@@ -75,7 +75,7 @@ def analysed_step_bytes(cfg, settings, rows, tokens, mesh, *, scan) -> int:
                                        transform_non_params=lambda _: replicated(mesh))
         state = TrainState(trained, placed(state.optimiser, layout))
         batch = placed(batch, jax.tree.map(lambda _: batch_sharding(mesh), batch))
-    execution = Execution(remat=settings.remat, scan=scan)
+    execution = Execution(remat=settings.remat, scan=scan, mesh=mesh)
     step = make_step(lambda params, part: loss_sum(params, cfg, part, execution), optimiser, 1, state, mesh)
     return step.lower(state, frozen, batch).compile().memory_analysis().temp_size_in_bytes
 

@@ -35,7 +35,7 @@ def test_it_does_not_fit(program, half_b):
     arguments = ("plan", "--base-model", half_b, "--device-memory", "16GiB", "--host-memory", "64GiB")
     code, out, errors = program(*arguments)
     assert code == 1 and len(errors) == 1 and "fine-tuning needs" in errors[0]
-    assert errors[0].endswith("; --mesh data=1,fsdp=2,tensor=4 would do")
+    assert errors[0].endswith("; --mesh data=1,fsdp=4,tensor=1 would do")
     assert "does not fit: fine-tuning needs" in out and "│ fine-tuning " in out
     assert program(*arguments, "--mesh", "data=1,fsdp=2,tensor=4")[0] == 0
 
