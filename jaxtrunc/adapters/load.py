@@ -93,9 +93,18 @@ class AdaptedLeaf:
     def __len__(self) -> int:
         return len(self.base)
 
+    @property
+    def stacked(self) -> bool:
+        """Whether the leaf has a layer axis that its tensors have not."""
+        return self.base.stacked
+
     def __getitem__(self, layer: int) -> np.ndarray:
-        weight, delta = np.asarray(self.base[layer], np.float32), self.deltas[layer]
-        return weight if delta is None else weight + delta.kernel
+        return self.part(layer, ())
+
+    def part(self, layer: int, index: tuple[slice, ...]) -> np.ndarray:
+        """The slice `index` of `leaf[layer]`; of the base nothing else is read."""
+        weight, delta = np.asarray(self.base.part(layer, index), np.float32), self.deltas[layer]
+        return weight if delta is None else weight + delta.kernel[index]
 
     def release(self, layer: int) -> None:
         """Drop the memory pages of a layer that has been used."""

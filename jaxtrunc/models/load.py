@@ -38,12 +38,12 @@ def load_leaf(leaf: LazyLeaf, dtype: Any, sharding: jax.sharding.Sharding) -> ja
 
 def _part(leaf: LazyLeaf, index: tuple[slice, ...], dtype: np.dtype) -> np.ndarray:
     """The slice `index` of a leaf as one fresh buffer, filled layer by layer."""
-    if len(leaf.shape) == leaf[0].ndim:  # not stacked
-        return np.ascontiguousarray(leaf[0][index], dtype)
+    if not leaf.stacked:
+        return np.ascontiguousarray(leaf.part(0, index), dtype)
     layers = range(*index[0].indices(leaf.shape[0]))
     sizes = [len(range(*part.indices(size))) for part, size in zip(index[1:], leaf.shape[1:], strict=True)]
     buffer = np.empty((len(layers), *sizes), dtype)
     for row, layer in enumerate(layers):
-        buffer[row] = leaf[layer][index[1:]]
+        buffer[row] = leaf.part(layer, index[1:])
         leaf.release(layer)
     return buffer

@@ -32,16 +32,27 @@ class LazyLeaf:
         self._checkpoint, self._transpose = checkpoint, transpose
         self._checked: set[str] = set()
 
+    @property
+    def stacked(self) -> bool:
+        """Whether the leaf has a layer axis that its tensors have not."""
+        return len(self.shape) > len(self._checkpoint.tensors[self.names[0]].shape)
+
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, layer: int) -> np.ndarray:
+        return self.part(layer, ())
+
+    def part(self, layer: int, index: tuple[slice, ...]) -> np.ndarray:
+        """The slice `index` of `leaf[layer]`; nothing else of the tensor is read or checked."""
         name = self.names[layer]
         array = self._checkpoint.read(name)
+        part = (array.T if self._transpose else array)[index]
         if name not in self._checked:
-            _refuse_non_finite(array, self._checkpoint.tensors[name])
-            self._checked.add(name)
-        return array.T if self._transpose else array
+            _refuse_non_finite(part, self._checkpoint.tensors[name])
+            if part.size == array.size:
+                self._checked.add(name)
+        return part
 
     def release(self, layer: int) -> None:
         """Drop the memory pages of a layer that has been used."""

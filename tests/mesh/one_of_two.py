@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import tiny_eval
-from runs import EXECUTION, SETTINGS, Counted, random_params, train
+from runs import EXECUTION, SETTINGS, DiskLeaf, random_params, train
 from test_epoch_rows import placed_rows, stream
 from tiny import CONFIG, CopyStream
 
@@ -70,7 +70,7 @@ def reading(out: Path) -> None:
     array = np.arange(3 * 16 * 8, dtype=np.float32).reshape(3, 16, 8)
     asked = []
     for shape in ((1, 8, 1), (2, 4, 1)):
-        leaf, path = Counted(array), "layers/mlp/down_proj/kernel"
+        leaf, path = DiskLeaf(array, stacked=True), "layers/mlp/down_proj/kernel"
         loaded = load_leaf(leaf, np.float32, param_shardings(compute_mesh(*shape), {path: leaf})[path])
         np.testing.assert_array_equal(processes.fetch(loaded), array)
         asked.append(leaf.asked)

@@ -57,28 +57,20 @@ def bytes_on_one_device(leaves) -> int:
     return max(held.values())
 
 
-class Counted:
-    """A leaf on disk that notes how many numbers of each layer are asked for."""
+class DiskLeaf:
+    """A leaf as it comes from disk, which notes how many numbers are read of it."""
 
-    def __init__(self, array: np.ndarray):
-        self.array, self.shape, self.asked = array, array.shape, 0
+    def __init__(self, array: np.ndarray, stacked: bool):
+        self.array, self.shape, self.dtype, self.stacked, self.asked = array, array.shape, array.dtype, stacked, 0
 
-    def __getitem__(self, layer: int) -> "CountedLayer":
-        return CountedLayer(self, self.array[layer] if self.array.ndim == 3 else self.array)
+    def __getitem__(self, layer: int) -> np.ndarray:
+        return self.part(layer, ())
+
+    def part(self, layer: int, index: tuple[slice, ...]) -> np.ndarray:
+        """What `LazyLeaf.part` gives."""
+        part = (self.array[layer] if self.stacked else self.array)[index]
+        self.asked += part.size
+        return part
 
     def release(self, layer: int) -> None:
         """Nothing to let go."""
-
-
-@dataclasses.dataclass
-class CountedLayer:
-    leaf: Counted
-    array: np.ndarray
-
-    @property
-    def ndim(self) -> int:
-        return self.array.ndim
-
-    def __getitem__(self, index) -> np.ndarray:
-        self.leaf.asked += self.array[index].size
-        return self.array[index]

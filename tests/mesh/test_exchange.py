@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from runs import UNEVEN, random_params
+from runs import UNEVEN, DiskLeaf, random_params
 
 from jaxtrunc import spectral
 from jaxtrunc.core.mesh import compute_mesh, param_shardings
@@ -64,16 +64,4 @@ def test_the_way_of_several_processes_gives_the_bits_of_one(monkeypatch):
 
 
 def lazy(leaves):
-    """Leaves as they come from disk: `leaf[i]` is a matrix, and the whole only its one entry where nothing is stacked."""
-    return {path: Lazy(path, leaf) for path, leaf in leaves.items()}
-
-
-class Lazy:
-    def __init__(self, path: str, array: np.ndarray):
-        self.shape, self.dtype, self._array, self._stacked = array.shape, array.dtype, array, path.startswith("layers")
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self._array[index] if self._stacked else self._array
-
-    def release(self, index: int) -> None:
-        """Nothing to let go."""
+    return {path: DiskLeaf(leaf, path.startswith("layers")) for path, leaf in leaves.items()}

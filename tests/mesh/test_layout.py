@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from runs import SETTINGS, UNEVEN, Counted, bytes_on_one_device, random_params
+from runs import SETTINGS, UNEVEN, DiskLeaf, bytes_on_one_device, random_params
 from tiny import CONFIG
 
 from jaxtrunc.core.errors import InputError
@@ -74,7 +74,7 @@ def test_random_weights_are_drawn_where_they_lie():
 def test_each_number_is_read_once_however_many_devices_hold_it(shape, path):
     sizes = {"layers/mlp/down_proj/kernel": (5, 16, 8), "embed/embedding": (24, 16), "layers/attn/q_proj/bias": (5, 16)}
     array = np.arange(np.prod(sizes[path]), dtype=np.float32).reshape(sizes[path])
-    leaf = Counted(array)
+    leaf = DiskLeaf(array, path.startswith("layers"))
     loaded = load_leaf(leaf, np.float32, param_shardings(compute_mesh(*shape), {path: leaf})[path])
     np.testing.assert_array_equal(loaded, array)
     assert leaf.asked == array.size

@@ -34,8 +34,9 @@ def out(tmp_path_factory) -> Path:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
+    paths = os.pathsep.join(str(TESTS / room) for room in ("..", "train", "evals", "mesh"))
     common = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_COORDINATOR_ADDRESS": address,
-              "JAX_NUM_PROCESSES": "2", "PYTHONPATH": os.pathsep.join(str(TESTS / room) for room in ("train", "evals", "mesh")),
+              "JAX_NUM_PROCESSES": "2", "PYTHONPATH": paths,
               "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_COMPILATION_CACHE_DIR": str(directory / "compiled"),
               "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     command = [sys.executable, TESTS / "mesh" / "one_of_two.py", directory]
