@@ -54,13 +54,14 @@ attend() {
     mv "$note.tmp" "$note.code"
 }
 
+# A pid may be another's by now, so the command line is compared: the program's, or for its first instant attend's.
 state() {
     local note=".launch/$1"
     if [[ -f "$note.code" ]]; then
         echo "code $(<"$note.code")"
     elif [[ ! -f "$note.log" ]]; then
         echo none
-    elif [[ ! -f "$note.pid" ]] || tr '\0' ' ' 2>/dev/null <"/proc/$(<"$note.pid")/cmdline" | grep -qF -- "--out-path runs/$1"; then
+    elif [[ ! -f "$note.pid" ]] || tr '\0' ' ' 2>/dev/null <"/proc/$(<"$note.pid")/cmdline" | grep -qF -e " --out-path runs/$1 " -e " attend $1 "; then
         echo running
     else
         echo lost

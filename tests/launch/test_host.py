@@ -69,6 +69,18 @@ def test_stop_lets_it_save_and_a_second_start_is_refused(host):
     wait_for(host, "code 3")
 
 
+@pytest.mark.parametrize("arguments", [("jaxtrunc", "run", "--out-path", "runs/a"), ("launch/host.sh", "attend", "a", "wait")])
+def test_a_process_counts_as_the_run_before_and_after_it_becomes_the_program(host, arguments):
+    notes = host.checkout / ".launch"
+    notes.mkdir()
+    (notes / "a.log").touch()
+    with subprocess.Popen(["bash", "-c", "read -r _; :", *arguments], stdin=subprocess.PIPE) as process:
+        (notes / "a.pid").write_text(f"{process.pid}\n")
+        assert host("state", "a").stdout == "running\n"
+        process.communicate(b"\n")
+    assert host("state", "a").stdout == "lost\n"
+
+
 def test_a_host_that_was_switched_off_lost_the_run(host):
     notes = host.checkout / ".launch"
     notes.mkdir()
