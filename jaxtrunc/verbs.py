@@ -69,9 +69,9 @@ class Run(Verb):
     """Continue an interrupted run: nothing that is there is computed again."""
 
     def run(self) -> None:
-        from jaxtrunc.recipes.study import study
+        from jaxtrunc.recipes.run import run
 
-        study(self.config, self.overrides, self.out_path, resume=self.resume)
+        run(self.config, self.overrides, self.out_path, resume=self.resume)
 
 
 @dataclass(kw_only=True)

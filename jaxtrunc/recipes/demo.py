@@ -5,7 +5,7 @@ from pathlib import Path
 from jaxtrunc.config import read_config
 from jaxtrunc.core.progress import say
 from jaxtrunc.demo import ASSETS
-from jaxtrunc.recipes.study import run_config
+from jaxtrunc.recipes.run import run_config
 
 
 def demo(out_path: Path, *, resume: bool) -> None:

@@ -17,7 +17,7 @@ from jaxtrunc.planning.sizes import parse_size
 from jaxtrunc.recipes.decompose import chosen_matrices
 from jaxtrunc.recipes.pair import Pair, Side, open_pair, open_side
 from jaxtrunc.recipes.plan_tables import print_plan
-from jaxtrunc.recipes.study import located
+from jaxtrunc.recipes.run import located
 from jaxtrunc.spectral.decompose import core_count
 from jaxtrunc.train import TrainSettings
 

@@ -14,7 +14,7 @@ from jaxtrunc.recipes.report import announce
 from jaxtrunc.recipes.sweep import ARTEFACT, check_settings, sweep_on
 
 
-def study(config_path: Path, overrides: tuple[str, ...], out_path: Path | None, *, resume: bool) -> None:
+def run(config_path: Path, overrides: tuple[str, ...], out_path: Path | None, *, resume: bool) -> None:
     """Run a config file from beginning to end; with `resume`, from wherever it stopped.
 
     Everything of the input that can be wrong (task, rows, label words, empty groups, operators) is found out before
@@ -33,14 +33,14 @@ def run_config(config: RunConfig, directory: Path, out: Path, *, resume: bool) -
     task = config.task if isinstance(config.task, dict) else directory / config.task
     splits = (config.sweep.split, *([] if config.model else [TRAIN]))
     bench = open_bench(task, directory, side.source.directory, splits, config.sweep.limit)
-    run = RunDir(out)
-    run.check_free(ARTEFACT, resume=resume)
+    cell = RunDir(out)
+    cell.check_free(ARTEFACT, resume=resume)
     model = located(config.model, directory) if config.model else str(out / "model")
     if config.model is None:
         finetune_on(side, bench, out, FinetuneConfig(config.train, config.mesh), resume=resume)
     decompose(base, model, out, config.decompose, resume=resume)
-    run.note("run", {"config": dataclasses.asdict(config)})
-    sweep_on(run, recall_pair(run), bench, config.sweep, config.mesh, resume=resume)
+    cell.note("run", {"config": dataclasses.asdict(config)})
+    sweep_on(cell, recall_pair(cell), bench, config.sweep, config.mesh, resume=resume)
     if is_main():
         announce(out)
 
