@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 import warnings
+from pathlib import Path
 
 from jaxtrunc import __version__
 from jaxtrunc.core import cluster, supervise
@@ -106,6 +107,9 @@ def parse(arguments: list[str]) -> Verb:
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false", "TF_CPP_MIN_LOG_LEVEL": "3",
          "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}
+# Compiled programs are kept between runs, where the user has not said where; read when JAX is loaded.
+COMPILED = {"JAX_COMPILATION_CACHE_DIR": str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "jaxtrunc", "compiled").expanduser()),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
 
 
 class _Terminated(BaseException):
@@ -119,8 +123,8 @@ def _settle(verb: Verb) -> None:
         raise _Terminated
 
     signal.signal(signal.SIGTERM, terminate)
-    for name in BLAS_THREADS:
-        os.environ.setdefault(name, "1")
+    for name, value in (dict.fromkeys(BLAS_THREADS, "1") | COMPILED).items():
+        os.environ.setdefault(name, value)
     set_quiet(verb.quiet)
     if verb.verbose:
         logging.basicConfig(level=logging.INFO, stream=sys.stderr)
