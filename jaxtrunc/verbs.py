@@ -75,6 +75,31 @@ class Run(Verb):
 
 
 @dataclass(kw_only=True)
+class Study(Verb):
+    """Run a grid of base models × benchmarks × training seeds: every cell as `jaxtrunc run` would, one after the other.
+
+    A cell that fails is named at the end and does not stop the others. The file is a grid (docs/studies.md) or a run config.
+
+    Example:  jaxtrunc study configs/paper/*.yaml --out-path runs --resume sweep.limit=2000
+    """
+
+    words: Annotated[Positional[tuple[str, ...]], arg(metavar="CONFIG.yaml … section.key=value")]
+    """Grid files, and values that replace those of the files for every cell, such as train.epochs=1."""
+    out_path: Path = Path("runs")
+    """Cells are written to OUT/NAME/BASE-TASK-sSEED, NAME being that of the grid."""
+    resume: bool = False
+    """Continue a study: cells that are done are left alone, the others go on from where they stopped."""
+
+    def run(self) -> None:
+        from jaxtrunc.recipes.study import study
+
+        files = [Path(word) for word in self.words if "=" not in word or Path(word).is_file()]
+        if not files:
+            raise InputError("study: expected at least one grid file, found none")
+        study(files, tuple(word for word in self.words if Path(word) not in files), self.out_path, resume=self.resume)
+
+
+@dataclass(kw_only=True)
 class Pretrain(Verb):
     """Train a small base model with its own tokenizer on plain text, for work without downloads; on one host.
 
@@ -314,7 +339,7 @@ class Doctor(Verb):
 
 
 VERBS: dict[str, type[Verb]] = {
-    "demo": Demo, "run": Run, "pretrain": Pretrain, "finetune": Finetune, "decompose": Decompose, "sweep": Sweep,
+    "demo": Demo, "run": Run, "study": Study, "pretrain": Pretrain, "finetune": Finetune, "decompose": Decompose, "sweep": Sweep,
     "report": Report, "export": Export, "plan": Plan, "doctor": Doctor,
 }
 

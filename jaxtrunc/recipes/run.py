@@ -27,6 +27,13 @@ def run(config_path: Path, overrides: tuple[str, ...], out_path: Path | None, *,
 
 def run_config(config: RunConfig, directory: Path, out: Path, *, resume: bool) -> None:
     """The same for a parsed config whose relative paths start from `directory`."""
+    make_run(config, directory, out, resume=resume)
+    if is_main():
+        announce(out)
+
+
+def make_run(config: RunConfig, directory: Path, out: Path, *, resume: bool) -> None:
+    """The same without the table."""
     check_settings(config.sweep)
     base = located(config.base_model, directory)
     side = open_side(base)
@@ -41,8 +48,6 @@ def run_config(config: RunConfig, directory: Path, out: Path, *, resume: bool) -
     decompose(base, model, out, config.decompose, resume=resume)
     cell.note("run", {"config": dataclasses.asdict(config)})
     sweep_on(cell, recall_pair(cell), bench, config.sweep, config.mesh, resume=resume)
-    if is_main():
-        announce(out)
 
 
 def located(ref: str, directory: Path) -> str:
