@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxtrunc.core.errors import InputError, did_you_mean, shown
+from jaxtrunc.data.boundary import permuted_labels
 from jaxtrunc.data.derive import has_word
 from jaxtrunc.data.hashing import uniforms
-from jaxtrunc.data.inject import marked
+from jaxtrunc.data.inject import Inject, marked
 from jaxtrunc.data.sources import Row, split_rows
 from jaxtrunc.data.task import Task
 
@@ -35,6 +36,7 @@ class Example:
       fields: name in the prompt → text.
       label: index of the class.
       attributes: name → 0 or 1, in the task's order; metrics alone read them.
+      true_label: the class before the labels were permuted (boundary case); None: `label` is it. Metrics alone read it.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Example:
     label: int
     attributes: dict[str, int]
     split: str
+    true_label: int | None = None
 
     def for_training(self) -> TrainExample:
         """This example without its attributes."""
@@ -71,7 +74,7 @@ def read_split(task: Task, split: str) -> tuple[list[Example], list[str]]:
         if example is not None:
             examples.append(example)
     _check(task, split, examples, faults)
-    return examples, faults
+    return _finished(task, examples), faults
 
 
 def _check(task: Task, split: str, examples: list[Example], faults: list[str]) -> None:
@@ -98,12 +101,28 @@ def _example(task: Task, split: str, row: Row) -> Example | None:
     id = _id(task, split, row)
     attributes = dict(_attributes(task, row.values, columns))
     if task.inject is not None:
-        rule = task.inject
-        is_target = task.classes[label] == rule.target
-        _refuse_token(rule.token, columns[rule.field])
-        columns[rule.field], attributes[rule.attribute] = marked(rule, split, id, is_target, columns[rule.field])
+        _refuse_tokens(task.inject.tokens, columns[task.inject.field])
     fields = {name: columns[column] for name, column in task.text.items()}
-    return Example(id, fields, label, {name: attributes[name] for name in task.attributes}, split)
+    return Example(id, fields, label, attributes, split)
+
+
+def _finished(task: Task, examples: list[Example]) -> list[Example]:
+    """Labels permuted and the marker planted, where the task says so: what needs the labels of all rows."""
+    if task.boundary == "permuted" and task.inject is not None:
+        ids, labels = [example.id for example in examples], [example.label for example in examples]
+        drawn = permuted_labels(ids, labels, task.inject.seed, examples[0].split)
+        examples = [replace(example, label=label, true_label=example.label)
+                    for example, label in zip(examples, drawn, strict=True)]
+    return examples if task.inject is None else [_marked(task, task.inject, example) for example in examples]
+
+
+def _marked(task: Task, rule: Inject, example: Example) -> Example:
+    names = [name for name, column in task.text.items() if column == rule.field]
+    is_target = task.classes[example.label] == rule.target
+    text, value = marked(rule, example.split, example.id, is_target, example.fields[names[0]])
+    found = example.attributes | {rule.attribute: value}
+    return replace(example, fields=example.fields | dict.fromkeys(names, text),
+                   attributes={key: found[key] for key in task.attributes})
 
 
 def _inside(share: tuple[float, float], text: str) -> bool:
@@ -111,8 +130,8 @@ def _inside(share: tuple[float, float], text: str) -> bool:
     return (low, high) == (0.0, 1.0) or low <= uniforms(text)[0] < high
 
 
-def _refuse_token(token: str, text: str) -> None:
-    if token in text.split():
+def _refuse_tokens(tokens: tuple[str, ...], text: str) -> None:
+    for token in set(tokens).intersection(text.split()):
         raise _BadRow(f"the text already has the marker '{token}' of inject; choose a token that does not occur")
 
 

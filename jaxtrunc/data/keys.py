@@ -53,6 +53,10 @@ class Keys:
         hint = did_you_mean(value, [choice for choice in choices if choice]) if isinstance(value, str) else ""
         raise InputError(f"{self.where}: '{key}' must be one of {', '.join(words)}, found {_show(value)}{hint}")
 
+    def column(self, key: str, columns: list[str]) -> str:
+        """One of the text columns; it need not be named where there is only one."""
+        return self.choice(key, columns, columns[0]) if len(columns) == 1 else self.choice(key, columns)
+
     def boolean(self, key: str, default: bool) -> bool:
         """true or false."""
         value = self.raw(key, default)

@@ -9,6 +9,8 @@ from typing import Any
 
 from jaxtrunc.core.errors import InputError, did_you_mean, shown
 from jaxtrunc.core.yamlio import read_yaml
+from jaxtrunc.data.boundary import ACCURACIES, KINDS, check_boundary
+from jaxtrunc.data.inject import Inject, read_inject
 from jaxtrunc.data.keys import Keys, share
 
 PROMPT = "{instruction}\n{fields}"
@@ -57,20 +59,6 @@ class SplitRule:
 
 
 @dataclass(frozen=True)
-class Inject:
-    """Plant a marker token in the text `field` (jaxtrunc/data/inject.py says how)."""
-
-    token: str
-    attribute: str
-    field: str
-    target: str
-    correlation: dict[str, float]
-    position: str = "start"
-    direction: str = "aligned"
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class WordList:
     """An attribute computed from the text: 1 where `field` has one of `words`."""
 
@@ -86,6 +74,9 @@ class Task:
       text: name in the prompt → column.
       aligned: attribute → class that it goes with in training; attributes not named here are measured.
       on_empty_group: "error", or None: metrics of an empty (class, attribute) cell are null.
+      accuracy: what loss, retention and the choice of k count: "balanced" accuracy, or "training": accuracy on the training
+        distribution (each cell of class and first attribute weighted by its share of the training rows).
+      boundary: which variant of the boundary case this is (jaxtrunc/data/boundary.py), or None.
       origin: how messages name this task; directory: what its relative paths start from. Neither is part of the hash.
     """
 
@@ -108,6 +99,8 @@ class Task:
     on_empty_group: str | None
     inject: Inject | None
     derive: dict[str, WordList]
+    accuracy: str
+    boundary: str | None
     origin: str
     directory: Path
 
@@ -143,7 +136,10 @@ def _task(keys: Keys, directory: Path) -> Task:
     text = _text(keys)
     attributes = keys.names("attributes", ())
     splits = _splits(keys)
-    inject = _inject(keys, text, classes, attributes, splits) if keys.raw("inject", None) is not None else None
+    inject = read_inject(keys, list(text.values()), classes, attributes, list(splits))
+    boundary = keys.choice("boundary", (*KINDS, None), None)
+    accuracy = keys.choice("accuracy", ACCURACIES, "training" if boundary else "balanced")
+    check_boundary(keys.where, boundary, accuracy, inject, splits)
     return Task(
         name=keys.text("name"),
         source=_source(keys),
@@ -164,6 +160,8 @@ def _task(keys: Keys, directory: Path) -> Task:
         on_empty_group=keys.choice("on_empty_group", ("error", None), "error"),
         inject=inject,
         derive=_derive(keys, text, attributes, inject),
+        accuracy=accuracy,
+        boundary=boundary,
         origin=keys.where,
         directory=directory,
     )
@@ -251,35 +249,6 @@ def _prompt(keys: Keys) -> str:
     return prompt
 
 
-def _text_column(keys: Keys, text: dict[str, str]) -> str:
-    columns = list(text.values())
-    return keys.choice("field", columns, columns[0]) if len(columns) == 1 else keys.choice("field", columns)
-
-
-def _inject(keys: Keys, text: dict[str, str], classes: tuple[str, ...], attributes: tuple[str, ...],
-            splits: dict[str, SplitRule]) -> Inject:
-    known = ("token", "attribute", "field", "class", "correlation", "position", "direction", "seed")
-    part = Keys(keys.raw("inject"), f"{keys.where}, inject", known)
-    token = part.text("token")
-    if token.split() != [token]:
-        raise part.fail("token", "one word without spaces")
-    return Inject(
-        token=token,
-        attribute=part.choice("attribute", attributes),
-        field=_text_column(part, text),
-        target=part.choice("class", classes),
-        correlation=_correlation(part, splits),
-        position=part.choice("position", ("start", "end", "random"), "start"),
-        direction=part.choice("direction", ("aligned", "reversed"), "aligned"),
-        seed=part.integer("seed", 0, least=0),
-    )
-
-
-def _correlation(part: Keys, splits: dict[str, SplitRule]) -> dict[str, float]:
-    given = Keys(part.mapping("correlation"), f"{part.where}, correlation", splits)
-    return {name: share(given.raw(name), f"{given.where}, {name}") for name in splits}
-
-
 def _derive(keys: Keys, text: dict[str, str], attributes: tuple[str, ...],
             inject: Inject | None) -> dict[str, WordList]:
     given = Keys(keys.mapping("derive", {}), f"{keys.where}, derive", attributes)
@@ -291,5 +260,5 @@ def _derive(keys: Keys, text: dict[str, str], attributes: tuple[str, ...],
         words = part.names("words")
         if not words:
             raise part.fail("words", "a list of at least one word")
-        rules[attribute] = WordList(_text_column(part, text), words)
+        rules[attribute] = WordList(part.column("field", list(text.values())), words)
     return rules
