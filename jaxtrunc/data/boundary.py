@@ -16,10 +16,12 @@ KINDS = ("permuted", "ceiling")
 ACCURACIES = ("balanced", "training")
 
 
-def check_boundary(where: str, boundary: str | None, accuracy: str, inject: Inject | None, splits: Collection[str]) -> None:
+def check_boundary(where: str, boundary: str | None, accuracy: str, inject: Inject | None, attributes: Collection[str],
+                   splits: Collection[str]) -> None:
     """Raise `InputError` where a task cannot be the boundary case, or cannot count accuracy as it says."""
-    if accuracy == "training" and "train" not in splits:
-        raise InputError(f"{where}: 'accuracy: training' weighs by the training rows, and 'splits' has no 'train'")
+    if accuracy == "training" and not (attributes and "train" in splits):
+        raise InputError(f"{where}: 'accuracy: training' weighs classes and the first of 'attributes' as the training rows have "
+                         "them; expected an attribute and a split 'train'")
     if boundary is None:
         return
     if inject is None or inject.other_token is None:

@@ -139,7 +139,7 @@ def _task(keys: Keys, directory: Path) -> Task:
     inject = read_inject(keys, list(text.values()), classes, attributes, list(splits))
     boundary = keys.choice("boundary", (*KINDS, None), None)
     accuracy = keys.choice("accuracy", ACCURACIES, "training" if boundary else "balanced")
-    check_boundary(keys.where, boundary, accuracy, inject, splits)
+    check_boundary(keys.where, boundary, accuracy, inject, attributes, splits)
     return Task(
         name=keys.text("name"),
         source=_source(keys),

@@ -19,12 +19,12 @@ TOLERANCE_PP = 2.0
 MODEL, FT, BASE = 0, 1, 2  # the order of models in every panel here
 
 
-def accuracy_entries(panel: Panel) -> dict[str, Entry]:
-    """Loss, retained accuracy and McNemar's p-value of the model (cells by class)."""
+def accuracy_entries(panel: Panel, weights: weigh.Weights) -> dict[str, Entry]:
+    """Loss, retained accuracy and McNemar's p-value of the model; `weights` make accuracy (evals/accuracy.py)."""
     p_value = mcnemar(panel.correct[FT], panel.correct[MODEL])
     return {
-        "loss_pp": loss(panel),
-        "ret_acc": retention(panel, weigh.balanced_accuracy(panel.cells)),
+        "loss_pp": loss(panel, weights),
+        "ret_acc": retention(panel, weights),
         "mcnemar_p": {"value": p_value, "interval": None},
     }
 
@@ -41,12 +41,11 @@ def gap_entries(panel: Panel, directions: np.ndarray | None) -> dict[str, Entry]
     }
 
 
-def loss(panel: Panel) -> Entry:
-    """Balanced accuracy of FT minus that of the model, in points, with its one-sided 95 % upper bound.
+def loss(panel: Panel, weights: weigh.Weights) -> Entry:
+    """Accuracy of FT minus that of the model, in points, with its one-sided 95 % upper bound.
 
     `claim` says what "under 2 points" comes to: confirmed (upper bound below), nominal (value below) or not met.
     """
-    weights = weigh.balanced_accuracy(panel.cells)
     difference = panel.difference(weights, FT, MODEL)
     if weights is None or difference is None:
         return None

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxtrunc.evals import cells as weigh
+from jaxtrunc.evals.accuracy import accuracy_weights
 from jaxtrunc.evals.bootstrap import percentile_interval
 from jaxtrunc.evals.comparison import entry, quotient
 from jaxtrunc.evals.intervals import covers_zero
@@ -52,7 +53,7 @@ class Curves:
     def __init__(self, statistics: Statistics, records: Sequence[Record]):
         truth = statistics.truth
         self.panel = statistics.panel(truth.primary, [decode_predictions(record["predictions"]) for record in records])
-        self._accuracy = weigh.balanced_accuracy(self.panel.cells)
+        self._accuracy = accuracy_weights(truth, self.panel.cells)
         self._gap = weigh.gap(self.panel.cells, truth.directions.get(truth.primary)) if truth.primary else None
         self._draws = statistics.draws
         self.ends = {record["operator"]: i for i, record in enumerate(records) if record["operator"] in ("base", "ft")}
@@ -68,7 +69,7 @@ class Curves:
         return sorted(self._columns.get(name, {}), key=lambda point: (point[0] or 0, point[1] or 0.0))
 
     def accuracy(self, name: str, point: Point) -> Track | None:
-        """Balanced accuracy at a point, averaged over seeds."""
+        """Accuracy at a point, averaged over seeds."""
         return self._averaged(self._accuracy, name, point)
 
     def gap(self, name: str, point: Point) -> Track | None:

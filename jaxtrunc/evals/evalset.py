@@ -62,6 +62,7 @@ def _truth(data: TaskData, split: str, examples: Sequence[Example]) -> Truth:
         attributes={name: np.array([example.attributes[name] for example in examples], int) for name in names},
         directions={name: _array(data.aligned[name]) for name in names},
         training_counts={name: _array(data.training_counts[name]) for name in names},
+        training_classes=np.sum(data.training_counts[names[0]], axis=1) if data.task.accuracy == "training" else None,
     )
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from jaxtrunc.core.jsonio import strict
 from jaxtrunc.evals import comparison, metrics
+from jaxtrunc.evals.accuracy import accuracy_panel
 from jaxtrunc.evals.statistics import Statistics
 
 LEVEL_KEYS = ("operator", "k", "param", "seed", "norm_matched", "residual", "scope")
@@ -78,12 +79,11 @@ def describe(
     """`metrics`, `intervals`, `groups`, `per_attribute` and `comparison` of one set of predictions."""
     truth = statistics.truth
     models = [predictions] + [row for row in (ft, base) if row is not None and ft is not None]
-    panel = statistics.panel(None, models)
     blocks = {name: _attribute(statistics, name, models, worst) for name in truth.attributes}
     first = blocks.get(truth.primary or "", {"metrics": dict.fromkeys(metrics.ATTRIBUTE_METRICS), "intervals": {}})
     overlapping = metrics.wilds(truth, predictions, worst and worst.overlapping)
-    parts = [metrics.overall(panel, truth, predictions), first, overlapping]
-    compared = comparison.accuracy_entries(panel) if ft is not None else {}
+    parts = [metrics.overall(statistics.panel(None, models), truth, predictions), first, overlapping]
+    compared = comparison.accuracy_entries(*accuracy_panel(statistics, models)) if ft is not None else {}
     if ft is not None and truth.primary is not None:
         compared |= first["comparison"]
     return {

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxtrunc.evals import cells as weigh
+from jaxtrunc.evals.accuracy import accuracy_panel
 from jaxtrunc.evals.comparison import TOLERANCE_PP
 from jaxtrunc.evals.curves import curve_name
 from jaxtrunc.evals.records import decode_predictions
@@ -32,9 +33,9 @@ def select_k(statistics: Statistics, records: Sequence[Record], full_rank: int) 
     if ft is None or not any(record["operator"] == "top_k" for record in levels.values()):
         return None
     chosen = [*(levels[k] for k in smaller), ft]
-    panel = statistics.panel(None, [decode_predictions(record["predictions"]) for record in chosen])
+    panel, weights = accuracy_panel(statistics, [decode_predictions(record["predictions"]) for record in chosen])
     full = min((k for k in levels if k >= full_rank), default=full_rank)
-    losses, bounds = _losses(panel)
+    losses, bounds = _losses(panel, weights)
     return {
         "rule": "noninferior",
         "k": _smallest_safe(smaller, bounds, full),
@@ -62,9 +63,9 @@ def _levels(records: Sequence[Record]) -> dict[int, Record]:
     return dict([*base, *((r["k"], r) for r in records if curve_name(r) == "top_k" and r["k"] is not None)])
 
 
-def _losses(panel: Panel) -> tuple[list[float], list[float]]:
+def _losses(panel: Panel, weights: weigh.Weights) -> tuple[list[float], list[float]]:
     """Loss in points and its one-sided upper bound for every model of the panel against the last, which is FT."""
-    weights, ft = weigh.balanced_accuracy(panel.cells), len(panel.correct) - 1
+    ft = len(panel.correct) - 1
     if weights is None:
         return [math.inf] * ft, [math.inf] * ft
     losses = [100 * float(weigh.value(weights, panel.accuracies[ft] - panel.accuracies[i])) for i in range(ft)]

@@ -18,6 +18,8 @@ class Truth:
       attributes: name → 0/1 per example, in the task's order; the first is the primary one.
       directions: name → per class +1 (goes with value 1), −1 (with value 0) or 0 (left out); None if unknown.
       training_counts: name → examples per (class, value) in the training split; None if it was not read.
+      training_classes: examples per class in the training split, where the task counts accuracy on the training
+        distribution (evals/accuracy.py); else None.
     """
 
     split: str
@@ -26,6 +28,7 @@ class Truth:
     attributes: Mapping[str, Int[np.ndarray, " n"]] = field(default_factory=dict)
     directions: Mapping[str, Int[np.ndarray, " C"] | None] = field(default_factory=dict)
     training_counts: Mapping[str, Int[np.ndarray, "C 2"] | None] = field(default_factory=dict)
+    training_classes: Int[np.ndarray, " C"] | None = None
 
     @property
     def primary(self) -> str | None:

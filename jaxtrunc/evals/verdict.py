@@ -10,6 +10,7 @@ import numpy as np
 from jaxtrunc.core.jsonio import strict
 from jaxtrunc.evals import cells as weigh
 from jaxtrunc.evals import comparison
+from jaxtrunc.evals.accuracy import accuracy_panel
 from jaxtrunc.evals.curves import Curves, Point, Record, Track, control_names, curve_name, matched
 from jaxtrunc.evals.intervals import covers_zero
 from jaxtrunc.evals.records import decode_predictions
@@ -145,8 +146,7 @@ def _at_selected(statistics: Statistics, records: Sequence[Record], k: int | Non
     models = [decode_predictions(record["predictions"]) for record in (model, ft)]
     panel = statistics.panel(truth.primary, models)
     weights = weigh.gap(panel.cells, truth.directions.get(truth.primary))
-    loss = comparison.loss(statistics.panel(None, models))
-    return {"reduction": comparison.reduction(panel, weights), "loss_pp": loss}
+    return {"reduction": comparison.reduction(panel, weights), "loss_pp": comparison.loss(*accuracy_panel(statistics, models))}
 
 
 def _specificity(names: Sequence[str], decoupling: Mapping[str, Track | None]) -> dict[str, Entry]:
