@@ -16,7 +16,7 @@ KINDS = ("permuted", "ceiling")
 ACCURACIES = ("balanced", "training")
 
 
-def check_boundary(where: str, boundary: str | None, accuracy: str, inject: Inject | None, attributes: Collection[str],
+def check_boundary(where: str, boundary: str | None, accuracy: str, inject: Inject | None, attributes: Sequence[str],
                    splits: Collection[str]) -> None:
     """Raise `InputError` where a task cannot be the boundary case, or cannot count accuracy as it says."""
     if accuracy == "training" and not (attributes and "train" in splits):
@@ -26,6 +26,9 @@ def check_boundary(where: str, boundary: str | None, accuracy: str, inject: Inje
         return
     if inject is None or inject.other_token is None:
         raise InputError(f"{where}: 'boundary: {boundary}' needs 'inject' with 'tokens', one for each of two classes")
+    if attributes[0] != inject.attribute:
+        raise InputError(f"{where}: 'boundary: {boundary}' measures the gap of the marker; expected '{inject.attribute}' first in "
+                         f"'attributes', found '{attributes[0]}'")
     if accuracy != "training":
         raise InputError(f"{where}: 'boundary: {boundary}' counts accuracy on the training distribution; leave 'accuracy' out")
     if inject.direction != "aligned" or inject.correlation["train"] <= 0.5:

@@ -22,9 +22,17 @@ from jaxtrunc.evals.statistics import Statistics
 
 Record = Mapping[str, Any]
 Point = tuple[int | None, float | None]  # k, parameter
-CONTROLS = ("bottom_k", "drop_top_k", "random_k", "interpolate", "flatten_k")
+CONTROLS = ("bottom_k", "drop_top_k", "random_k", "interpolate", "flatten_k", "sparsify", "noise", "lora")
 LEAST_SEEDS = 5
 MATCHED_WITHIN = 0.01
+_GROWING = {0.0: "base", 1.0: "ft"}
+ANCHORS: Mapping[str, Mapping[float, str]] = {
+    **dict.fromkeys(("bottom_k", "random_k", "interpolate", "sparsify"), _GROWING),
+    **{f"norm-matched {name}": _GROWING for name in ("bottom_k", "random_k", "interpolate")},
+    "drop_top_k": {0.0: "ft", 1.0: "base"},
+    "flatten_k": {0.0: "base"}, "lora": {0.0: "base"}, "noise": {1.0: "ft"},
+}
+"""Curve → share of components (or of the update) → the end point that it is: settings that need no evaluation of their own."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,8 @@ class Curves:
         self._draws = statistics.draws
         self.ends = {record["operator"]: i for i, record in enumerate(records) if record["operator"] in ("base", "ft")}
         self._columns = _columns(records)
+        self._anchors = {name: {(None, share): {None: self.ends[end]} for share, end in ANCHORS.get(name, {}).items()
+                                if end in self.ends} for name in self._columns}
 
     @property
     def names(self) -> list[str]:
@@ -67,6 +77,10 @@ class Curves:
     def points(self, name: str) -> list[Point]:
         """The points of a curve, in increasing order."""
         return sorted(self._columns.get(name, {}), key=lambda point: (point[0] or 0, point[1] or 0.0))
+
+    def anchors(self, name: str) -> list[Point]:
+        """The ends of a curve: settings at which it is the base or the fine-tuned model."""
+        return list(self._anchors.get(name, {}))
 
     def accuracy(self, name: str, point: Point) -> Track | None:
         """Accuracy at a point, averaged over seeds."""
@@ -85,13 +99,19 @@ class Curves:
         value = self.panel.value(self._gap, self.ends["ft"])
         return None if value is None else entry(value, self.panel.interval(self._gap, self.ends["ft"]))
 
-    def decoupling(self, name: str, full_rank: int) -> Track | None:
-        """Mean of ret_acc − ret_gap over the powers of two below `full_rank` (method specification, section 7).
+    def grid(self, name: str, full_rank: int) -> list[Point]:
+        """The points of a curve that decoupling is taken over: powers of two below `full_rank`.
 
         Args:
           full_rank: the largest numerical rank over matrices; from there on nothing is truncated.
         """
-        points = [point for point in self.points(name) if point[0] and point[0] < full_rank and _is_power(point[0])]
+        return [point for point in self.points(name) if point[0] and point[0] < full_rank and _is_power(point[0])]
+
+    def decoupling(self, name: str, points: Sequence[Point]) -> Track | None:
+        """Mean of ret_acc − ret_gap over `points` of a curve (method specification, section 7).
+
+        None without points, and where fine-tuning is not shown to have moved accuracy and gap.
+        """
         differences = [self._end_difference(weights) for weights in (self._accuracy, self._gap)]
         if not points or any(end is None or covers_zero(end["interval"]) for end in differences):
             return None
@@ -114,7 +134,7 @@ class Curves:
     def _averaged(self, weights: weigh.Weights, name: str, point: Point) -> Track | None:
         if weights is None:
             return None
-        columns = self._columns[name][point]
+        columns = self._columns[name].get(point) or self._anchors[name][point]
         rows = np.stack([self.panel.track(weights, column) for column in columns.values()], axis=1)
         if None in columns:
             return Track(rows[:, 0])
@@ -127,18 +147,19 @@ class Curves:
         return np.concatenate([np.arange(seeds)[None], drawn])
 
 
-def matched(targets: Curves, name: str, accuracy: float) -> dict[Point, float] | None:
-    """Points of a control, with weights, whose accuracy equals `accuracy` on the split of `targets` (validation).
+def matched(targets: Curves, name: str, accuracy: float, points: Sequence[Point]) -> dict[Point, float] | None:
+    """Which of `points` of a control, with weights, have accuracy `accuracy` on the split of `targets` (validation).
 
-    The nearest point if it is within 1 pp, else the two that bracket it, weighted linearly; None if none do.
+    The nearest point if it is within 1 pp, else the two that bracket it, weighted linearly; None if none do. The ends of
+    the curve may bracket too.
     """
-    tracks = {point: targets.accuracy(name, point) for point in targets.points(name)}
-    found = {point: track.rows[0] for point, track in tracks.items() if track is not None}
+    found = _accuracies(targets, name, [point for point in targets.points(name) if point in points])
     if not found:
         return None
     nearest = min(found, key=lambda point: abs(found[point] - accuracy))
     if abs(found[nearest] - accuracy) <= MATCHED_WITHIN:
         return {nearest: 1.0}
+    found = _accuracies(targets, name, targets.anchors(name)) | found
     below = [point for point in found if found[point] < accuracy]
     above = [point for point in found if found[point] > accuracy]
     if not below or not above:
@@ -146,6 +167,11 @@ def matched(targets: Curves, name: str, accuracy: float) -> dict[Point, float] |
     low, high = max(below, key=found.__getitem__), min(above, key=found.__getitem__)
     share = (accuracy - found[low]) / (found[high] - found[low])
     return {low: float(1 - share), high: float(share)}
+
+
+def _accuracies(curves: Curves, name: str, points: Sequence[Point]) -> dict[Point, float]:
+    tracks = {point: curves.accuracy(name, point) for point in points}
+    return {point: float(track.rows[0]) for point, track in tracks.items() if track is not None}
 
 
 def curve_name(record: Record) -> str:

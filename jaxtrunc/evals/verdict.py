@@ -17,14 +17,19 @@ from jaxtrunc.evals.records import decode_predictions
 from jaxtrunc.evals.statistics import Statistics
 
 Entry = dict[str, Any] | None
-UNTRAINED = ("lora",)  # controls that need a training run of their own
+REQUIRED = ("interpolate", "lora")  # named even where they were not run: the verdict asks for one, the paper for the other
 COLLAPSE_WITHIN = 0.10
 GAP_TO_REFUTE = 0.05
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a verdict rests on; each entry is `{"value", "interval"}` or None. Rates are fractions."""
+    """What a verdict rests on; each entry is `{"value", "interval"}` or None. Rates are fractions.
+
+    Attributes:
+      missing: control → why its advantage is None.
+      boundary: what `boundary_evidence` found, in the boundary case.
+    """
 
     k: int | None
     ft_gap: Entry
@@ -34,6 +39,8 @@ class Evidence:
     decoupling: Mapping[str, Entry]
     specificity: Mapping[str, Entry] = field(default_factory=dict)
     advantage: Mapping[str, Entry] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    boundary: Mapping[str, Any] | None = None
 
 
 def study_statistics(
@@ -43,6 +50,7 @@ def study_statistics(
     validation_records: Sequence[Record],
     selection: Mapping[str, Any] | None,
     full_rank: int,
+    boundary: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The `verdict` of results.json.
 
@@ -51,22 +59,26 @@ def study_statistics(
       records, validation_records: of one residual policy and scope, `base` and `ft` among them.
       selection: what `select_k` returned.
       full_rank: the largest numerical rank over matrices.
+      boundary: what `boundary_evidence` found, in the boundary case.
     """
     curves = Curves(test, records)
     chosen = Curves(validation, validation_records) if validation is not None and validation_records else None
     k = selection["k"] if selection else None
-    decoupling = {name: curves.decoupling(name, full_rank) for name in curves.names}
+    decoupling = {name: curves.decoupling(name, curves.grid(name, full_rank)) for name in curves.names}
+    advantage = _advantages(curves, chosen, k)
     evidence = Evidence(
         k=k,
         ft_gap=curves.ft_gap(),
         accuracy_gain=curves.gain(),
         **_at_selected(test, records, k),
         decoupling={name: track and track.entry() for name, track in decoupling.items()},
-        specificity=_specificity(curves.names, decoupling),
-        advantage=_advantages(curves, chosen, k),
+        specificity=_specificity(curves, full_rank),
+        advantage={name: None if isinstance(found, str) else found for name, found in advantage.items()},
+        missing={name: found for name, found in advantage.items() if isinstance(found, str)},
+        boundary=boundary,
     )
     label, reasons = judge(evidence)
-    return strict({"label": label, "reasons": reasons, **vars(evidence), "boundary": None})
+    return strict({"label": label, "reasons": reasons, **vars(evidence)})
 
 
 def judge(evidence: Evidence) -> tuple[str, list[str]]:
@@ -103,7 +115,8 @@ def _untested(evidence: Evidence) -> list[str]:
         reasons.append("no k* was chosen (that needs a validation split and top_k levels)")
     elif evidence.k == 0:
         reasons.append("k* is 0: fine-tuning gained nothing measurable on validation")
-    return reasons
+    return reasons + [f"no room: {failed['reason']}" for failed in (evidence.boundary or {}).get("preconditions", ())
+                      if not failed["holds"]]
 
 
 def _against_controls(evidence: Evidence) -> tuple[str, list[str]]:
@@ -115,7 +128,7 @@ def _against_controls(evidence: Evidence) -> tuple[str, list[str]]:
     if not rivals:
         return "inconclusive", [*reasons, "but interpolation could not be compared at matched accuracy"]
     if any(name in behind for name in rivals):
-        return "not specific to the spectrum", [*reasons, "but plain interpolation does as well at matched accuracy"]
+        return "not specific to the spectrum", [*reasons, "but interpolation is not shown to do worse at matched accuracy"]
     if behind:
         return "inconclusive", [*reasons, f"but no advantage at matched accuracy is shown over {', '.join(behind)}"]
     return "supported", [*reasons, f"the advantage at matched accuracy is above 0 over {', '.join(known)}"]
@@ -125,7 +138,8 @@ def _refuting(evidence: Evidence, reduced: bool) -> list[str]:
     reasons = []
     if _below(evidence.decoupling.get("top_k"), 0):
         reasons.append("decoupling of top_k is below 0: truncation gives up accuracy before the gap")
-    if not reduced and evidence.ft_gap is not None and abs(evidence.ft_gap["value"]) >= GAP_TO_REFUTE:
+    measured = evidence.reduction is not None and evidence.reduction["interval"] is not None
+    if measured and not reduced and evidence.ft_gap is not None and abs(evidence.ft_gap["value"]) >= GAP_TO_REFUTE:
         reasons.append("the fine-tuned model's gap is at least 5 points, and the interval of R(k*) is not above 1")
     return reasons
 
@@ -149,37 +163,38 @@ def _at_selected(statistics: Statistics, records: Sequence[Record], k: int | Non
     return {"reduction": comparison.reduction(panel, weights), "loss_pp": comparison.loss(*accuracy_panel(statistics, models))}
 
 
-def _specificity(names: Sequence[str], decoupling: Mapping[str, Track | None]) -> dict[str, Entry]:
-    """decoupling(top_k) − decoupling(control); interpolation has points of k only where it is norm-matched."""
-    found: dict[str, Entry] = dict.fromkeys(UNTRAINED)
-    top = decoupling.get("top_k")
-    for name in control_names(names):
-        track = decoupling[name]
-        if name != "interpolate" or "norm-matched interpolate" not in names:
+def _specificity(curves: Curves, full_rank: int) -> dict[str, Entry]:
+    """decoupling(top_k) − decoupling(control), over the points of k that both have.
+
+    Interpolation has points of k only where it is norm-matched; a control that was not run stands as None.
+    """
+    found: dict[str, Entry] = dict.fromkeys(REQUIRED)
+    for name in control_names(curves.names):
+        own = set(curves.grid(name, full_rank))
+        shared = [point for point in curves.grid("top_k", full_rank) if point in own]
+        top, track = (curves.decoupling(curve, shared) for curve in ("top_k", name))
+        if name != "interpolate" or "norm-matched interpolate" not in curves.names:
             found[name] = (top - track).entry() if top and track else None
     return found
 
 
-def _advantages(test: Curves, validation: Curves | None, k: int | None) -> dict[str, Entry]:
-    found: dict[str, Entry] = dict.fromkeys([*control_names(test.names), *UNTRAINED])
-    if validation is None or not k or (k, None) not in test.points("top_k"):
-        return found
-    target = validation.accuracy("top_k", (k, None))
-    top = test.gap("top_k", (k, None))
-    if target is None or top is None:
-        return found
-    for name in control_names(test.names):
-        mix = matched(validation, name, float(target.rows[0]))
-        if mix is not None:
-            found[name] = _advantage(test, name, mix, top)
-    return found
+def _advantages(test: Curves, validation: Curves | None, k: int | None) -> dict[str, dict[str, Any] | str]:
+    """Per control its advantage, or why there is none."""
+    names = control_names(test.names)
+    absent: dict[str, dict[str, Any] | str] = {name: "it was not run" for name in REQUIRED if name not in names}
+    target = validation.accuracy("top_k", (k, None)) if validation and k and (k, None) in validation.points("top_k") else None
+    top = test.gap("top_k", (k, None)) if (k, None) in test.points("top_k") else None
+    if validation is None or target is None or top is None:
+        return absent | dict.fromkeys(names, "top_k has no point at k* to compare with")
+    mixes = {name: matched(validation, name, float(target.rows[0]), test.points(name)) for name in names}
+    return absent | {name: _advantage(test, name, mix, top) for name, mix in mixes.items()}
 
 
-def _advantage(test: Curves, name: str, mix: Mapping[Point, float], top: Track) -> Entry:
+def _advantage(test: Curves, name: str, mix: Mapping[Point, float] | None, top: Track) -> dict[str, Any] | str:
     """|gap| of the control at matched accuracy minus |gap| of top_k at k*, with the points that were mixed."""
+    if mix is None:
+        return "no setting has the validation accuracy of top_k at k*, and no two bracket it"
     tracks = [test.gap(name, point) for point in mix]
-    if any(track is None for track in tracks):
-        return None
     rows = sum(share * track.rows for share, track in zip(mix.values(), tracks, strict=True) if track)
     sound = all(track.sound for track in tracks if track)
     difference = Track(np.abs(rows), sound) - Track(np.abs(top.rows))

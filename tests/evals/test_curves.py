@@ -27,7 +27,7 @@ RETAINED = [0.5 - 0, 0.75 - 0.25, 1 - 0.5]
 
 
 def test_decoupling_is_the_mean_over_the_grid_below_full():
-    track = Curves(STATISTICS, ENDS + TOP).decoupling("top_k", full_rank=64)
+    track = Curves(STATISTICS, ENDS + TOP).decoupling("top_k", [(1, None), (4, None), (8, None)])
     assert track.entry()["value"] == pytest.approx(np.mean(RETAINED))
     low, high = track.entry()["interval"]
     assert 0 < low < np.mean(RETAINED) < high < 1
@@ -35,14 +35,14 @@ def test_decoupling_is_the_mean_over_the_grid_below_full():
 
 def test_points_off_the_log_grid_and_beyond_the_rank_do_not_count():
     extra = [made("top_k", 0.8, 0.1, k=3), made("top_k", 0.8, 0.3, k=32)]
-    track = Curves(STATISTICS, ENDS + TOP + extra).decoupling("top_k", full_rank=20)
-    assert track.rows[0] == pytest.approx(np.mean(RETAINED))
-    assert Curves(STATISTICS, [*ENDS, made("interpolate", 0.7, 0.2, param=0.5)]).decoupling("interpolate", 64) is None
+    assert Curves(STATISTICS, ENDS + TOP + extra).grid("top_k", full_rank=20) == [(1, None), (4, None), (8, None)]
+    line = Curves(STATISTICS, [*ENDS, made("interpolate", 0.7, 0.2, param=0.5)])
+    assert line.grid("interpolate", 64) == [] and line.decoupling("interpolate", []) is None
 
 
 def test_decoupling_is_null_where_fine_tuning_moved_neither():
     for base in (made("base", 0.795, 0.1), made("base", 0.6, 0.29)):
-        assert Curves(STATISTICS, [ENDS[0], base, *TOP]).decoupling("top_k", 64) is None
+        assert Curves(STATISTICS, [ENDS[0], base, *TOP]).decoupling("top_k", [(1, None)]) is None
 
 
 @pytest.mark.parametrize(("seeds", "has_interval"), [(4, False), (5, True)])
@@ -51,7 +51,7 @@ def test_seeds_are_averaged_and_few_give_no_interval(seeds, has_interval):
     curves = Curves(STATISTICS, ENDS + drawn)
     track = curves.accuracy("random_k", (4, None))
     assert track.rows[0] == pytest.approx(0.7 + 0.01 * (seeds - 1) / 2)
-    assert (curves.decoupling("random_k", 64).entry()["interval"] is not None) is has_interval
+    assert (curves.decoupling("random_k", [(4, None)]).entry()["interval"] is not None) is has_interval
 
 
 def test_seeds_add_to_the_spread():
@@ -75,10 +75,21 @@ def validation_curve(*accuracies):
 
 def test_matched_accuracy():
     curves = validation_curve((0.2, 0.60), (0.4, 0.70), (0.6, 0.78), (0.8, 0.90))
-    assert matched(curves, "interpolate", 0.705) == {(None, 0.4): 1.0}
-    mix = matched(curves, "interpolate", 0.72)
+    points = curves.points("interpolate")
+    assert matched(curves, "interpolate", 0.705, points) == {(None, 0.4): 1.0}
+    mix = matched(curves, "interpolate", 0.72, points)
     assert mix == {(None, 0.4): pytest.approx(0.75), (None, 0.6): pytest.approx(0.25)}
-    assert matched(curves, "interpolate", 0.95) is None and matched(curves, "bottom_k", 0.7) is None
+    assert matched(curves, "interpolate", 0.95, points) is None and matched(curves, "bottom_k", 0.7, points) is None
+    assert matched(curves, "interpolate", 0.72, points[:1]) is None, "what was not evaluated on the test split is no setting"
+
+
+def test_the_ends_of_a_curve_bracket():
+    ends = [made("ft", 0.95, 0.0, VALIDATION), made("base", 0.5, 0.0, VALIDATION)]
+    curves = Curves(VALIDATION, [*ends, made("interpolate", 0.8, 0.0, VALIDATION, param=0.5)])
+    mix = matched(curves, "interpolate", 0.9, curves.points("interpolate"))
+    assert mix == {(None, 0.5): pytest.approx(1 / 3), (None, 1.0): pytest.approx(2 / 3)}
+    assert matched(curves, "interpolate", 0.945, curves.points("interpolate")) is not None
+    assert curves.accuracy("interpolate", (None, 1.0)).rows[0] == pytest.approx(0.95)
 
 
 def test_norm_matched_curves_are_apart():

@@ -39,6 +39,9 @@ BRANCHES = [
     (NO_REDUCTION, "refuted"),
     ({"reduction": entry(0.5, 0.3, 0.8)}, "refuted"),
     ({**NO_REDUCTION, "ft_gap": entry(0.03, 0.01, 0.05)}, "inconclusive"),
+    ({"reduction": {"value": 0.9, "interval": None}}, "inconclusive"),
+    ({"boundary": {"preconditions": [{"holds": True, "reason": None}]}}, "supported"),
+    ({"boundary": {"preconditions": [{"holds": False, "reason": "why"}]}}, "not tested"),
     ({"loss_pp": entry(2.5, 1.0, 4.0)}, "inconclusive"),
     ({"decoupling": {"top_k": entry(0.1, -0.2, 0.5)}}, "inconclusive"),
     ({"decoupling": {}}, "inconclusive"),
@@ -78,6 +81,24 @@ def test_a_shortcut_in_the_tail_is_supported():
     assert random["points"] == [{"k": 8, "param": None, "share": 1.0}] and random["value"] == pytest.approx(0.25 - 0.04)
     assert got["specificity"]["random_k"]["interval"][0] > 0 and got["specificity"]["interpolate"] is None
     assert got["advantage"]["lora"] is None and got["specificity"]["lora"] is None and got["boundary"] is None
+    assert got["missing"] == {"lora": "it was not run"}
+
+
+def test_lora_is_a_control_over_its_own_ranks():
+    adapter = [("lora", 0.7, 0.2, {"k": 4}), ("lora", 0.79, 0.28, {"k": 8})]
+    got = verdict([*ENDS, *TOP, *LINE, *adapter])
+    retained = [(0.74 - 0.6) / 0.2 - 0, (0.795 - 0.6) / 0.2 - 0.02 / 0.28, 1 - 0.04 / 0.28]
+    rival = [0.1 / 0.2 - 0.18 / 0.28, 0.19 / 0.2 - 0.26 / 0.28]
+    assert got["decoupling"]["top_k"]["value"] == pytest.approx(np.mean(retained), abs=5e-3)
+    assert got["specificity"]["lora"]["value"] == pytest.approx(np.mean(retained[1:]) - np.mean(rival), abs=5e-3)
+    assert [point["k"] for point in got["advantage"]["lora"]["points"]] == [8]
+    assert got["advantage"]["lora"]["interval"][0] > 0.2 and got["label"] == "supported" and not got["missing"]
+
+
+def test_a_control_out_of_reach_is_null_with_a_reason():
+    got = verdict([*ENDS, *TOP, *LINE, ("lora", 0.7, 0.2, {"k": 4}), ("noise", 0.7, 0.2, {"k": 4, "seed": 0})])
+    assert got["advantage"]["lora"] is None and "no two bracket it" in got["missing"]["lora"]
+    assert got["advantage"]["noise"]["interval"] is None, "one seed"
 
 
 def test_interpolation_that_does_as_well_is_named():
@@ -86,9 +107,9 @@ def test_interpolation_that_does_as_well_is_named():
 
 
 def test_a_mixture_of_two_points_is_matched():
-    got = verdict([*ENDS, *TOP, *LINE, ("interpolate", 0.84, 0.3, {"param": 1.2})])["advantage"]["interpolate"]
-    assert [point["param"] for point in got["points"]] == [0.75, 1.2]
-    share = (0.795 - 0.75) / (0.84 - 0.75)
+    got = verdict([*ENDS, *TOP, *LINE])["advantage"]["interpolate"]
+    assert [point["param"] for point in got["points"]] == [0.75, 1.0], "α = 1 is the fine-tuned model"
+    share = (0.795 - 0.75) / (0.8 - 0.75)
     assert got["value"] == pytest.approx((1 - share) * 0.23 + share * 0.3 - 0.04, abs=2e-3)
 
 
