@@ -6,6 +6,7 @@ A claim about a number is *confirmed* if its 95 % interval lies wholly on the cl
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from jaxtrunc.report import study, wording
@@ -78,18 +79,18 @@ def decoupling(run: Run) -> Outcome | None:
 
 def control(run: Run, names: Sequence[str]) -> Outcome | None:
     """The weakest advantage over the curves of a control, plain and norm-matched."""
-    curves = {curve: entry for curve, entry in run.versus("advantage").items() if curve.removeprefix("norm-matched ") in names}
-    found = [outcome for curve, entry in curves.items() if (outcome := _positive(run, entry, f"advantage over {curve}", points=True))]
-    return min(found, key=lambda outcome: outcome.severity) if found else None
+    found = [_positive(run, entry, f"advantage over {curve}", points=True) for curve, entry in run.versus("advantage").items()
+             if curve.removeprefix("norm-matched ") in names]
+    return min(filter(None, found), key=lambda outcome: outcome.severity, default=None)
 
 
 def broad(run: Run) -> Outcome | None:
     """The median over matrices of the share of components that hold 90 % of the energy."""
-    known = sorted(k / spectrum["rank"] for spectrum in (run.results.get("spectra") or {}).values()
-                   if spectrum.get("rank") and (k := (spectrum.get("energy_k") or {}).get("0.9")))
+    known = [k / spectrum["rank"] for spectrum in (run.results.get("spectra") or {}).values()
+             if spectrum.get("rank") and (k := (spectrum.get("energy_k") or {}).get("0.9"))]
     if not known:
         return None
-    middle = known[len(known) // 2]
+    middle = median(known)
     state = "confirmed" if middle > BROAD else "refuted"
     return Outcome(state, f"median {middle:.0%}", middle - BROAD, {"value": middle, "interval": None}, run.name)
 

@@ -30,7 +30,7 @@ def write_report(run: Path, results: Results) -> None:
 
 def render(results: Results, plots: dict[str, list[Plot]]) -> str:
     """The page as HTML text; every word of the results is escaped."""
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     return template.render(
         **_facts(results), said=findings(results), warnings=results.get("warnings") or [], plots=plots,
         endpoints=tables.endpoints(results), controls=tables.controls(results), modules=tables.modules(results),
@@ -60,7 +60,8 @@ def _selection(results: Results) -> list[tuple[str, str]]:
     return [(text, "–" if selection.get(key) is None else str(selection[key])) for key, text in names.items()]
 
 
-def _environment() -> Any:
+def environment() -> Any:
+    """The templates of all pages; every value is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(loader=PackageLoader("jaxtrunc.report"), autoescape=True, undefined=StrictUndefined,

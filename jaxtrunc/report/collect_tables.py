@@ -1,0 +1,59 @@
+"""Tables across runs: end points and k*, every definition of the gap, every control, training seeds."""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+from jaxtrunc.report import study, wording
+from jaxtrunc.report.collect_facts import DEFINITIONS, ENDS, Run
+from jaxtrunc.report.tables import Table
+
+SUMMED_UP = (("gap_ft", "gap of FT (pp)", 100, True), ("gap_selected", "gap at k* (pp)", 100, True), ("reduction", "R", 1, False),
+             ("loss_pp", "L (pp)", 1, True), ("decoupling", "decoupling", 1, True))
+
+
+def overview(runs: Sequence[Run]) -> Table:
+    """A row per run: accuracy and gap at base, FT and k*, reduction, loss, verdict."""
+    columns = ("run", "verdict", "k*", "accuracy: base", "FT", "k* (%)", "gap: base", "FT", "k* (pp)", "R", "L (pp)", "under 2 pp")
+    return Table(columns, [_overview(run) for run in runs])
+
+
+def factors(runs: Sequence[Run]) -> Table:
+    """By what the gap shrank from FT to k*, under each definition."""
+    rows = [(run.name, *(wording.factor(run.factor(name)) for name in DEFINITIONS)) for run in runs]
+    return Table(("run", *DEFINITIONS), rows)
+
+
+def controls(runs: Sequence[Run]) -> Table:
+    """Per run and control: how much larger its gap is than that of top_k at k*, at matched accuracy, in points."""
+    names = list(dict.fromkeys(name for run in runs for name in run.versus("advantage")))
+    rows = [(run.name, *(wording.rate(study.estimate_of(run.versus("advantage").get(name)), signed=True) for name in names))
+            for run in runs]
+    return Table(("run", *names), rows)
+
+
+def seeds(groups: Sequence[dict[str, Any]]) -> Table:
+    """Per base model and task: every quantity over the training seeds as mean (lowest to highest), and the verdicts."""
+    columns = ("base", "task", "seeds", *(title for _, title, _, _ in SUMMED_UP), "verdicts")
+    rows = [(group["base"], group["task"], str(len(group["seeds"])),
+             *(_over_seeds(group["quantities"].get(key), by, signed) for key, _, by, signed in SUMMED_UP),
+             ", ".join(f"{label} {count}×" for label, count in group["verdicts"].items())) for group in groups]
+    return Table(columns, rows)
+
+
+def _overview(run: Run) -> tuple[str, ...]:
+    accuracy = (wording.rate(run.accuracy(end)) for end in ENDS)
+    gap = (wording.rate(run.at(end, "gap"), signed=True) for end in ENDS)
+    k, loss, reduction = study.selected_k(run.results), run.compared("loss_pp"), run.compared("reduction")
+    return (run.name, run.label or "none", wording.NONE if k is None else str(k), *accuracy, *gap, wording.factor(reduction),
+            wording.points(study.estimate_of(loss)), (loss or {}).get("claim", wording.NONE))
+
+
+def _over_seeds(summary: dict[str, Any] | None, by: float, signed: bool) -> str:
+    """`3.1 (2.0 to 4.2)`; one value alone without its range."""
+    values = [by * value for value in (summary or {}).get("values") or [] if value is not None]
+    if not values:
+        return wording.NONE
+    digits = 1 if by == 100 else 2
+    mean, low, high = (wording.number(value, digits, signed=signed) for value in (fmean(values), min(values), max(values)))
+    return mean if len(values) == 1 else f"{mean} ({low} to {high})"
