@@ -8,8 +8,19 @@ from jaxtrunc import spectral
 from jaxtrunc.config import SweepSettings
 from jaxtrunc.core import environment, jsonio
 from jaxtrunc.core.rundir import SCHEMA_VERSION, RunDir
-from jaxtrunc.evals import VALIDATION, EvalSet, Statistics, oracle_k, select_k, study_statistics, without_predictions
+from jaxtrunc.evals import (
+    VALIDATION,
+    EvalSet,
+    Statistics,
+    oracle_k,
+    record_key,
+    select_k,
+    study_statistics,
+    without_predictions,
+)
+from jaxtrunc.evals.boundary import Sets
 from jaxtrunc.recipes.bench import Bench
+from jaxtrunc.recipes.boundary import boundary_verdict, level_sets
 from jaxtrunc.recipes.decompose import SPECTRA
 from jaxtrunc.recipes.pair import Pair
 
@@ -37,7 +48,8 @@ def build_results(study: Study, records: Sequence[Record], warnings: Sequence[st
     """The object of results.json, schema_version 1."""
     split = study.settings.split
     shown = [record for record in records if record["split"] == split]
-    selection, verdict = _conclusions(study, records)
+    sets = level_sets(study, records)
+    selection, verdict = _conclusions(study, records, sets)
     warnings = list(warnings) + ([] if selection else ["no k* is chosen: that needs a validation split and top_k levels; "
                                                        "choosing on the reported split is refused"])
     return {
@@ -45,8 +57,8 @@ def build_results(study: Study, records: Sequence[Record], warnings: Sequence[st
         "config": _config(study),
         "environment": environment.describe() | {"dtypes": _dtypes(study)},
         "warnings": warnings,
-        "endpoints": {end: without_predictions(_end(shown, end)) for end in ("base", "ft")},
-        "records": [without_predictions(record) for record in shown],
+        "endpoints": {end: _told(_end(shown, end), sets) for end in ("base", "ft")},
+        "records": [_told(record, sets) for record in shown],
         "selection": selection,
         "verdict": verdict,
         "spectra": jsonio.read_json(study.run / "decomposition" / SPECTRA),
@@ -54,7 +66,14 @@ def build_results(study: Study, records: Sequence[Record], warnings: Sequence[st
     }
 
 
-def _conclusions(study: Study, records: Sequence[Record]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+def _told(record: Record, sets: Mapping[tuple, Sets]) -> dict[str, Any]:
+    """A record as results.json holds it; in the boundary case with its accuracy on each set."""
+    found = sets.get(record_key(record))
+    return without_predictions(record) | ({"sets": found} if found else {})
+
+
+def _conclusions(study: Study, records: Sequence[Record],
+                 sets: Mapping[tuple, Sets]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Selection and verdict, from the records of this sweep's residual policy and scope."""
     split, full = study.settings.split, study.full_rank
     comparable = [record for record in records if record["residual"] in (study.settings.residual, None)
@@ -67,7 +86,8 @@ def _conclusions(study: Study, records: Sequence[Record]) -> tuple[dict[str, Any
     if selection:
         selection["oracle_k"] = oracle_k(shown)
     test = Statistics(study.eval_sets[split].truth)
-    return selection, study_statistics(test, shown, validation, hidden, selection, full)
+    boundary = boundary_verdict(study, comparable, sets, selection["k"] if selection else None)
+    return selection, study_statistics(test, shown, validation, hidden, selection, full, boundary)
 
 
 def _end(records: Sequence[Record], name: str) -> Record:

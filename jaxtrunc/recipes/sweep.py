@@ -19,6 +19,7 @@ from jaxtrunc.evals import VALIDATION, EvalSet, Scorer, Sweep
 from jaxtrunc.evals.sweep import describe_level
 from jaxtrunc.models import Execution
 from jaxtrunc.recipes.bench import Bench, open_bench
+from jaxtrunc.recipes.boundary import extra_sets
 from jaxtrunc.recipes.decompose import stored_decomposition
 from jaxtrunc.recipes.levels import LevelWeights
 from jaxtrunc.recipes.outside import changed_outside, in_words
@@ -55,6 +56,7 @@ def sweep_on(run: RunDir, pair: Pair, bench: Bench, settings: SweepSettings, mes
     validation = (VALIDATION,) if VALIDATION in bench.data.examples else ()
     splits = dict.fromkeys((*validation, settings.split))  # validation first: the loop looks there for the worst group
     eval_sets = [bench.eval_set(split, settings.batch_size) for split in splits]
+    eval_sets += extra_sets(bench, settings.split, settings.batch_size)
     with run.lock():
         _claim(run, bench, settings, resume)
         outcome = _evaluate(run, pair, decomposition, levels, eval_sets, settings, mesh)
