@@ -12,14 +12,15 @@ Counts = tuple[tuple[int, int], ...]  # per class: rows with attribute 0, rows w
 
 
 def stated_signs(task: Task, attribute: str) -> Signs:
-    """+1 for the class that `aligned` names, −1 for every other."""
-    return tuple(1 if name == task.aligned[attribute] else -1 for name in task.classes)
+    """Per evaluated class: +1 if `aligned` says that value 1 goes with it, −1 if value 0, 0 if it does not name it."""
+    values = task.aligned[attribute]
+    return tuple({1: 1, 0: -1}.get(values.get(name, -1), 0) for name in task.evaluated)
 
 
-def group_counts(examples: Sequence[Example], attribute: str, classes: int) -> Counts:
-    """Examples per class and attribute value."""
-    pairs = Counter((example.label, example.attributes[attribute]) for example in examples)
-    return tuple((pairs[label, 0], pairs[label, 1]) for label in range(classes))
+def training_counts(task: Task, examples: Sequence[Example], attribute: str) -> Counts:
+    """Training examples per evaluated class and attribute value; those in which it is missing are not counted."""
+    pairs = Counter((task.evaluated_label(example.label), example.attributes[attribute]) for example in examples)
+    return tuple((pairs[label, 0], pairs[label, 1]) for label in range(len(task.evaluated)))
 
 
 def measured_signs(counts: Counts) -> Signs:

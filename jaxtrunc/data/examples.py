@@ -1,17 +1,16 @@
 """Rows become examples: text, label and attributes checked, ids given, splits cut."""
 
-import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from jaxtrunc.core.errors import InputError, did_you_mean, shown
+from jaxtrunc.core.errors import InputError
 from jaxtrunc.data.boundary import permuted_labels
-from jaxtrunc.data.derive import has_word
+from jaxtrunc.data.derive import attributes_of, class_name
 from jaxtrunc.data.hashing import uniforms
 from jaxtrunc.data.inject import Inject, marked
-from jaxtrunc.data.sources import Row, split_rows
+from jaxtrunc.data.parts import Part
+from jaxtrunc.data.sources import Row, part_rows
 from jaxtrunc.data.task import Task
+from jaxtrunc.data.values import BadRow, id_of, text_of
 
 
 @dataclass(frozen=True)
@@ -34,15 +33,15 @@ class Example:
 
     Attributes:
       fields: name in the prompt → text.
-      label: index of the class.
-      attributes: name → 0 or 1, in the task's order; metrics alone read them.
+      label: index of the class, among those of the split.
+      attributes: name → 0 or 1, None where it is missing, in the task's order; metrics alone read them.
       true_label: the class before the labels were permuted (boundary case); None: `label` is it. Metrics alone read it.
     """
 
     id: str
     fields: dict[str, str]
     label: int
-    attributes: dict[str, int]
+    attributes: dict[str, int | None]
     split: str
     true_label: int | None = None
 
@@ -51,38 +50,43 @@ class Example:
         return TrainExample(self.id, self.fields, self.label)
 
 
-class _BadRow(Exception):
-    """A row that cannot become an example; the text says why."""
-
-
 def read_split(task: Task, split: str) -> tuple[list[Example], list[str]]:
     """All examples of one split in the order of the source, and the faults of the rows that were skipped.
 
     Raises:
       InputError: the source cannot be read; a bad row (unless `on_bad_row: skip`), named by file and line; an id that
-        occurs twice; a split without rows.
+        occurs twice; a split, or a part of one, without rows.
     """
+    parts = task.splits[split]
     examples, faults = [], []
-    for row in split_rows(task, task.splits[split]):
+    for number, part in enumerate(parts):
+        found, bad = _read_part(task, split, part, "" if len(parts) == 1 else f"{number}-")
+        examples, faults = examples + found, faults + bad
+    _refuse_doubled(task, split, examples)
+    return _finished(task, examples), faults
+
+
+def _read_part(task: Task, split: str, part: Part, prefix: str) -> tuple[list[Example], list[str]]:
+    """The same for one part; `prefix` keeps the ids of the parts apart."""
+    examples, faults = [], []
+    for row in part_rows(task, part):
         try:
-            example = _example(task, split, row)
-        except _BadRow as bad:
+            example = _example(task, split, part, row, prefix)
+        except BadRow as bad:
             faults.append(f"{row.where}: {bad}")
             if task.on_bad_row == "error":
                 raise InputError(f"{faults[0]} ('on_bad_row: skip' leaves such rows out)") from None
             continue
         if example is not None:
             examples.append(example)
-    _check(task, split, examples, faults)
-    return _finished(task, examples), faults
-
-
-def _check(task: Task, split: str, examples: list[Example], faults: list[str]) -> None:
     if not examples:
-        rule = task.splits[split]
-        wanted = "" if rule.source is None else f" (asked for: {rule.source})"
+        wanted = "" if part.split is None else f" (asked for: {part.split})"
         skipped = f"; {len(faults)} bad rows were skipped, the first: {faults[0]}" if faults else ""
         raise InputError(f"{task.origin}: the split '{split}' has no rows{wanted}{skipped}; mend 'splits'")
+    return examples, faults
+
+
+def _refuse_doubled(task: Task, split: str, examples: list[Example]) -> None:
     seen: set[str] = set()
     for example in examples:
         if example.id in seen:
@@ -90,20 +94,38 @@ def _check(task: Task, split: str, examples: list[Example], faults: list[str]) -
         seen.add(example.id)
 
 
-def _example(task: Task, split: str, row: Row) -> Example | None:
-    """The example, or None if the row lies outside the split's share."""
+def _example(task: Task, split: str, part: Part, row: Row, prefix: str) -> Example | None:
+    """The example, or None if the row lies outside the part's share or is thinned out."""
     if row.values is None:
-        raise _BadRow(row.fault)
-    columns = {column: _text(row.values, column) for column in task.text.values()}
-    if not _inside(task.splits[split].share, columns[next(iter(task.text.values()))]):
+        raise BadRow(row.fault)
+    fields = {name: text_of(row.values, column) for name, column in part.text.items()}
+    if not _inside(part.share, next(iter(fields.values()))):
         return None
-    label = _label(task, row.values)
-    id = _id(task, split, row)
-    attributes = dict(_attributes(task, row.values, columns))
+    names = task.class_names(split)
+    said = class_name(part.label, row.values, task.classes, tuple(dict.fromkeys((*names, *task.classes))))
+    id = prefix + _id(split, part, row)
+    texts = {column: fields[name] for name, column in task.text.items()}
+    wanted = [name for name in task.attributes if task.inject is None or name != task.inject.attribute]
+    attributes = attributes_of(wanted, part.derive, row.values, texts)
+    if not _kept(part, said, id, attributes):
+        return None
     if task.inject is not None:
-        _refuse_tokens(task.inject.tokens, columns[task.inject.field])
-    fields = {name: columns[column] for name, column in task.text.items()}
+        _refuse_tokens(task.inject.tokens, texts[task.inject.field])
+    label = names.index(said) if said in names else task.evaluated_label(task.classes.index(said))
     return Example(id, fields, label, attributes, split)
+
+
+def _id(split: str, part: Part, row: Row) -> str:
+    assert row.values is not None
+    if part.id is None and "id" not in row.values:
+        return f"{split}-{row.number}"
+    return id_of(row.values, part.id or "id")
+
+
+def _kept(part: Part, label: str, id: str, attributes: dict[str, int | None]) -> bool:
+    """Whether the row outlives `thin`; its draw depends on its id alone."""
+    shares = [rates[label] for name, rates in part.thin.items() if attributes[name] == 1 and label in rates]
+    return all(uniforms(f"thin/{id}")[0] < share for share in shares)
 
 
 def _finished(task: Task, examples: list[Example]) -> list[Example]:
@@ -132,64 +154,4 @@ def _inside(share: tuple[float, float], text: str) -> bool:
 
 def _refuse_tokens(tokens: tuple[str, ...], text: str) -> None:
     for token in set(tokens).intersection(text.split()):
-        raise _BadRow(f"the text already has the marker '{token}' of inject; choose a token that does not occur")
-
-
-def _value(values: Mapping[str, Any], column: str) -> Any:
-    if column not in values:
-        raise _BadRow(f"no column '{column}'{did_you_mean(column, map(str, values))}")
-    return values[column]
-
-
-def _text(values: Mapping[str, Any], column: str) -> str:
-    text = _value(values, column)
-    if not isinstance(text, str):
-        raise _BadRow(f"the text column '{column}' must hold a string, found {shown(text)}")
-    return text
-
-
-def _id(task: Task, split: str, row: Row) -> str:
-    assert row.values is not None
-    if task.id is None and "id" not in row.values:
-        return f"{split}-{row.number}"
-    id = _value(row.values, task.id or "id")
-    if id is None or id == "":
-        raise _BadRow(f"the id column '{task.id or 'id'}' is empty")
-    if isinstance(id, list | dict):
-        raise _BadRow(f"the id column '{task.id or 'id'}' must hold a string or a number, found {shown(id)}")
-    return str(id)
-
-
-def _label(task: Task, values: Mapping[str, Any]) -> int:
-    value = _value(values, task.label)
-    if str(value) in task.classes:
-        return task.classes.index(str(value))
-    index = _whole_number(value)
-    if index is None or not 0 <= index < len(task.classes):
-        raise _BadRow(f"the label {shown(value)} in column '{task.label}' is none of the classes {', '.join(task.classes)} "
-                      f"nor an index from 0 to {len(task.classes) - 1}")
-    return index
-
-
-def _attributes(task: Task, values: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[tuple[str, int]]:
-    for name in task.attributes:
-        if name in task.derive:
-            yield name, has_word(task.derive[name], columns[task.derive[name].field])
-        elif task.inject is None or name != task.inject.attribute:
-            yield name, _binary(name, _value(values, name))
-
-
-def _binary(name: str, value: Any) -> int:
-    number = {"true": 1, "false": 0}.get(str(value).lower(), _whole_number(value))
-    if number not in (0, 1):
-        raise _BadRow(f"the attribute '{name}' must be 0 or 1 (or true, false), found {shown(value)}")
-    return number
-
-
-def _whole_number(value: Any) -> int | None:
-    """`value` as an int if it is one, also written as text or as a float; else None."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return int(number) if math.isfinite(number) and number == int(number) else None
+        raise BadRow(f"the text already has the marker '{token}' of inject; choose a token that does not occur")

@@ -9,7 +9,7 @@ from itertools import product
 
 from jaxtrunc.core.errors import InputError, did_you_mean
 from jaxtrunc.core.jsonio import dumps
-from jaxtrunc.data.alignment import Counts, Signs, group_counts, measured_signs, stated_signs
+from jaxtrunc.data.alignment import Counts, Signs, measured_signs, stated_signs, training_counts
 from jaxtrunc.data.examples import Example, read_split
 from jaxtrunc.data.task import Task
 
@@ -94,7 +94,7 @@ def stratified_sample(examples: Sequence[Example], limit: int) -> list[Example]:
 
 
 def _stratum(example: Example) -> tuple:
-    return (example.label, *example.attributes.values())
+    return (example.label, *(-1 if value is None else value for value in example.attributes.values()))
 
 
 def _quotas(sizes: Counter, limit: int) -> dict[tuple, int]:
@@ -118,7 +118,7 @@ def _choose(examples: Sequence[Example], quotas: dict[tuple, int], stratum) -> l
 
 
 def _counts(task: Task, attribute: str, train: list[Example] | None) -> Counts | None:
-    return None if train is None else group_counts(train, attribute, len(task.classes))
+    return None if train is None else training_counts(task, train, attribute)
 
 
 def _aligned(task: Task, attribute: str, counts: Counts | None, warnings: list[str]) -> Signs | None:
@@ -129,7 +129,7 @@ def _aligned(task: Task, attribute: str, counts: Counts | None, warnings: list[s
                         f"'aligned: {{{attribute}: CLASS}}' nor has a training split to measure it on")
         return None
     signs = measured_signs(counts)
-    left_out = [name for name, sign in zip(task.classes, signs, strict=True) if sign == 0]
+    left_out = [name for name, sign in zip(task.evaluated, signs, strict=True) if sign == 0]
     if len(left_out) == len(signs):
         warnings.append(f"the gap of '{attribute}' is null: in the training split it goes with no class (every 95 % "
                         "interval of the difference covers 0)")
@@ -143,12 +143,15 @@ def _aligned(task: Task, attribute: str, counts: Counts | None, warnings: list[s
 def _check_cells(task: Task, split: str, examples: Sequence[Example]) -> list[str]:
     """Warnings for the empty cells of a split, or `InputError` for the first one."""
     warnings = []
-    for attribute in task.attributes:
+    for number, attribute in enumerate(task.attributes):
         filled = {(example.label, example.attributes[attribute]) for example in examples}
-        for label, value in product(range(len(task.classes)), (0, 1)):
+        if number == 0 and None in {value for _, value in filled}:
+            raise InputError(f"{task.origin}: '{attribute}', the first of 'attributes', is missing in rows of the split '{split}'; "
+                             "name one first that every row has")
+        for label, value in product(range(len(task.evaluated)), (0, 1)):
             if (label, value) in filled:
                 continue
-            cell = f"the split '{split}' has no row with class '{task.classes[label]}' and {attribute} = {value}"
+            cell = f"the split '{split}' has no row with class '{task.evaluated[label]}' and {attribute} = {value}"
             if task.on_empty_group == "error":
                 raise InputError(f"{task.origin}: {cell}; add rows, or set 'on_empty_group: null' to get null metrics")
             warnings.append(f"{cell}: metrics of '{attribute}' that need it are null")

@@ -1,69 +1,22 @@
 """A task (benchmark) file: what it may say, and its strict reading into a frozen `Task`."""
 
-import itertools
 import string
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from jaxtrunc.core.errors import InputError, did_you_mean, shown
+from jaxtrunc.core.errors import InputError, did_you_mean
 from jaxtrunc.core.yamlio import read_yaml
 from jaxtrunc.data.boundary import ACCURACIES, KINDS, check_boundary
 from jaxtrunc.data.inject import Inject, read_inject
-from jaxtrunc.data.keys import Keys, share
+from jaxtrunc.data.keys import Keys
+from jaxtrunc.data.merge import Merge, read_merge
+from jaxtrunc.data.parts import OWN_KEYS, Part, PartReader, read_text
+from jaxtrunc.data.rules import AnyOf
 
 PROMPT = "{instruction}\n{fields}"
-MAX_SPLITS = 100  # each is compared with every other
 PLACEHOLDERS = ("instruction", "fields", "label_words")
-
-
-@dataclass(frozen=True)
-class FileSource:
-    """Rows in a file, or one file per split in a directory; `path` is relative to the task file."""
-
-    path: str
-
-
-@dataclass(frozen=True)
-class HubSource:
-    """A data set for the `datasets` library: a hub id or a local directory (relative to the task file)."""
-
-    hub: str
-    config: str | None = None
-    revision: str | None = None
-
-
-@dataclass(frozen=True)
-class TfdsSource:
-    """A TensorFlow Datasets builder, such as `civil_comments` or `glue/sst2`, read from array_record files."""
-
-    tfds: str
-    data_dir: str | None = None
-
-
-Source = FileSource | HubSource | TfdsSource
-
-
-@dataclass(frozen=True)
-class SplitRule:
-    """Which rows are a split.
-
-    Attributes:
-      source: value of the column `split`, or file in the directory, or split of the data set; None: every row.
-      share: [low, high) of the rows by a fixed hash of the first text; rows with one first text stay together.
-    """
-
-    source: str | None
-    share: tuple[float, float] = (0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class WordList:
-    """An attribute computed from the text: 1 where `field` has one of `words`."""
-
-    field: str
-    words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -71,8 +24,11 @@ class Task:
     """One benchmark, as its file says, with every default filled in.
 
     Attributes:
-      text: name in the prompt → column.
-      aligned: attribute → class that it goes with in training; attributes not named here are measured.
+      splits: name → the parts it is made of; what the file says of source, text, label, id and derive stands in each.
+      text: name in the prompt → column; a part may have other columns.
+      merge: the classes of evaluated splits, where they are not `classes`.
+      aligned: attribute → class → the value that goes with it in training; a class that is not named is left out of the gap,
+        an attribute that is not named is measured.
       on_empty_group: "error", or None: metrics of an empty (class, attribute) cell are null.
       accuracy: what loss, retention and the choice of k count: "balanced" accuracy, or "training": accuracy on the training
         distribution (each cell of class and first attribute weighted by its share of the training rows).
@@ -81,15 +37,13 @@ class Task:
     """
 
     name: str
-    source: Source
-    splits: dict[str, SplitRule]
+    splits: dict[str, tuple[Part, ...]]
     text: dict[str, str]
-    label: str
     classes: tuple[str, ...]
     label_words: tuple[str, ...]
-    id: str | None
+    merge: Merge | None
     attributes: tuple[str, ...]
-    aligned: dict[str, str]
+    aligned: dict[str, dict[str, int]]
     instruction: str
     prompt: str
     scoring: str
@@ -98,11 +52,23 @@ class Task:
     on_bad_row: str
     on_empty_group: str | None
     inject: Inject | None
-    derive: dict[str, WordList]
     accuracy: str
     boundary: str | None
     origin: str
     directory: Path
+
+    @property
+    def evaluated(self) -> tuple[str, ...]:
+        """The classes of every split but the training split."""
+        return self.classes if self.merge is None else tuple(self.merge.classes)
+
+    def class_names(self, split: str) -> tuple[str, ...]:
+        """The classes that the labels of a split count."""
+        return self.classes if split == "train" else self.evaluated
+
+    def evaluated_label(self, trained: int) -> int:
+        """The index, among the evaluated classes, of a trained class."""
+        return trained if self.merge is None else self.merge.index(self.classes[trained])
 
     def resolved(self) -> dict[str, Any]:
         """Plain nested dict of everything that decides rows and prompts; the task's part of its hash."""
@@ -110,15 +76,16 @@ class Task:
         return {key: value for key, value in plain.items() if key not in ("origin", "directory")}
 
 
-KEYS = tuple(field.name for field in fields(Task) if field.name not in ("origin", "directory"))
+KEYS = (*(field.name for field in fields(Task) if field.name not in ("origin", "directory")), *OWN_KEYS)
 
 
-def read_task(source: Path | Mapping[str, Any], directory: Path | None = None) -> Task:
+def read_task(source: Path | Mapping[str, Any], directory: Path | None = None, *, plugin: bool = False) -> Task:
     """Read a task file, or a task written inside a run config.
 
     Args:
       source: path of a YAML file, or the mapping itself.
       directory: what relative paths start from; default: the file's own folder, for a mapping the current one.
+      plugin: whether it comes from an installed plug-in, which alone may name Python code.
 
     Returns:
       The task; nothing but the file itself has been read.
@@ -127,30 +94,31 @@ def read_task(source: Path | Mapping[str, Any], directory: Path | None = None) -
       InputError: no such file, not YAML, an unknown key (with the nearest known one), or a value of the wrong kind.
     """
     if isinstance(source, Mapping):
-        return _task(Keys(source, "task", KEYS), directory or Path())
-    return _task(Keys(read_yaml(source), str(source), KEYS), directory or source.parent)
+        return _task(Keys(source, "task", KEYS), directory or Path(), plugin)
+    return _task(Keys(read_yaml(source), str(source), KEYS), directory or source.parent, plugin)
 
 
-def _task(keys: Keys, directory: Path) -> Task:
+def _task(keys: Keys, directory: Path, plugin: bool) -> Task:
     classes = _classes(keys)
-    text = _text(keys)
+    text = read_text(keys)
     attributes = keys.names("attributes", ())
-    splits = _splits(keys)
+    merge = read_merge(keys, classes)
+    reader = PartReader(keys, text, classes, attributes, merge, plugin)
+    splits = reader.splits()
     inject = read_inject(keys, list(text.values()), classes, attributes, list(splits))
     boundary = keys.choice("boundary", (*KINDS, None), None)
     accuracy = keys.choice("accuracy", ACCURACIES, "training" if boundary else "balanced")
     check_boundary(keys.where, boundary, accuracy, inject, attributes, splits)
+    _check_inject(keys, inject, merge, splits)
     return Task(
         name=keys.text("name"),
-        source=_source(keys),
         splits=splits,
         text=text,
-        label=keys.text("label"),
         classes=classes,
         label_words=_label_words(keys, classes),
-        id=keys.text("id", None),
+        merge=merge,
         attributes=attributes,
-        aligned=_aligned(keys, classes, attributes),
+        aligned=_aligned(keys, reader.evaluated, attributes),
         instruction=keys.text("instruction"),
         prompt=_prompt(keys),
         scoring=keys.choice("scoring", ("verbalizer", "likelihood", "likelihood_per_token"), "verbalizer"),
@@ -159,7 +127,6 @@ def _task(keys: Keys, directory: Path) -> Task:
         on_bad_row=keys.choice("on_bad_row", ("error", "skip"), "error"),
         on_empty_group=keys.choice("on_empty_group", ("error", None), "error"),
         inject=inject,
-        derive=_derive(keys, text, attributes, inject),
         accuracy=accuracy,
         boundary=boundary,
         origin=keys.where,
@@ -181,54 +148,34 @@ def _label_words(keys: Keys, classes: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-def _text(keys: Keys) -> dict[str, str]:
-    text = keys.mapping("text")
-    if text and all(isinstance(column, str) and column for column in text.values()):
-        return dict(text)
-    raise keys.fail("text", "a mapping such as {Sentence: text} from a name in the prompt to a column")
-
-
-def _source(keys: Keys) -> Source:
-    value = keys.mapping("source")
-    kinds = {"path": FileSource, "hub": HubSource, "tfds": TfdsSource}
-    named = [kind for kind in kinds if kind in value]
-    if len(named) != 1:
-        raise keys.fail("source", "a mapping with exactly one of path, hub, tfds")
-    kind = kinds[named[0]]
-    known = [field.name for field in fields(kind)]
-    part = Keys(value, f"{keys.where}, source", known)
-    return kind(**{name: part.text(name) if name == named[0] else part.text(name, None) for name in known})
-
-
-def _splits(keys: Keys) -> dict[str, SplitRule]:
-    given = keys.mapping("splits", {"train": "train", "validation": "validation", "test": "test"})
-    if not 0 < len(given) <= MAX_SPLITS:
-        raise keys.fail("splits", f"a mapping with one to {MAX_SPLITS} splits")
-    rules = {name: _split(value, f"{keys.where}, splits, {name}") for name, value in given.items()}
-    for (one, a), (other, b) in itertools.combinations(rules.items(), 2):
-        if a.source == b.source and max(a.share[0], b.share[0]) < min(a.share[1], b.share[1]):
-            raise InputError(f"{keys.where}: the splits '{one}' and '{other}' share rows; each row may be in one split only")
-    return rules
-
-
-def _split(value: Any, where: str) -> SplitRule:
-    if isinstance(value, str) and value:
-        return SplitRule(value)
-    if not isinstance(value, Mapping):
-        raise InputError(f"{where}: expected a string, or a mapping with 'from' and 'share', found {shown(value)}")
-    keys = Keys(value, where, ("from", "share"))
-    bounds = keys.raw("share", [0, 1])
-    if not isinstance(bounds, list) or len(bounds) != 2:
-        raise keys.fail("share", "[low, high], two numbers from 0 to 1")
-    low, high = (share(bound, f"{where}, share") for bound in bounds)
-    if low >= high:
-        raise keys.fail("share", "[low, high] with low below high")
-    return SplitRule(keys.text("from", None), (low, high))
-
-
-def _aligned(keys: Keys, classes: tuple[str, ...], attributes: tuple[str, ...]) -> dict[str, str]:
+def _aligned(keys: Keys, classes: tuple[str, ...], attributes: tuple[str, ...]) -> dict[str, dict[str, int]]:
     part = Keys(keys.mapping("aligned", {}), f"{keys.where}, aligned", attributes)
-    return {attribute: part.choice(attribute, classes) for attribute in part.values}
+    return {attribute: _directions(part, attribute, classes) for attribute in part.values}
+
+
+def _directions(part: Keys, attribute: str, classes: tuple[str, ...]) -> dict[str, int]:
+    """`CLASS` (value 1 goes with it, 0 with every other), or a mapping from the classes that take part to their values."""
+    if not isinstance(part.raw(attribute), Mapping):
+        chosen = part.choice(attribute, classes)
+        return {name: int(name == chosen) for name in classes}
+    given = Keys(part.raw(attribute), f"{part.where}, {attribute}", classes)
+    if not given.values or any(type(value) is not int or value not in (0, 1) for value in given.values.values()):
+        raise part.fail(attribute, "a class, or a mapping from classes to 0 or 1")
+    return {name: given.values[name] for name in classes if name in given.values}
+
+
+def _check_inject(keys: Keys, inject: Inject | None, merge: Merge | None, splits: Mapping[str, tuple[Part, ...]]) -> None:
+    """Refuse rules that would give an injected attribute, or its class, a second meaning."""
+    if inject is None:
+        return
+    if merge is not None:
+        raise InputError(f"{keys.where}: 'merge' and 'inject' do not go together; leave one out")
+    for part in (part for parts in splits.values() for part in parts):
+        if inject.attribute in part.derive:
+            raise InputError(f"{keys.where}, derive: '{inject.attribute}' is already the attribute of inject; give it another name")
+        sources = [name for rule in part.derive.values() if isinstance(rule, AnyOf) for name in rule.any_of]
+        if inject.attribute in (*sources, *part.thin):
+            raise InputError(f"{keys.where}: '{inject.attribute}' is planted last, so neither any_of nor thin can know it")
 
 
 def _prompt(keys: Keys) -> str:
@@ -247,18 +194,3 @@ def _prompt(keys: Keys) -> str:
     if "fields" not in names:
         raise keys.fail("prompt", "a string with {fields}, where the text goes")
     return prompt
-
-
-def _derive(keys: Keys, text: dict[str, str], attributes: tuple[str, ...],
-            inject: Inject | None) -> dict[str, WordList]:
-    given = Keys(keys.mapping("derive", {}), f"{keys.where}, derive", attributes)
-    rules = {}
-    for attribute in given.values:
-        if inject is not None and inject.attribute == attribute:
-            raise InputError(f"{given.where}: '{attribute}' is already the attribute of inject; give it another name")
-        part = Keys(given.raw(attribute), f"{given.where}, {attribute}", ("field", "words"))
-        words = part.names("words")
-        if not words:
-            raise part.fail("words", "a list of at least one word")
-        rules[attribute] = WordList(part.column("field", list(text.values())), words)
-    return rules

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxtrunc.data import Encoded, Example, Prompter, TaskData, TokenBatch, bucket_batches
-from jaxtrunc.evals.truth import Truth
+from jaxtrunc.evals.pooling import Pooling, pooling_of
+from jaxtrunc.evals.truth import MISSING, Truth
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class EvalSet:
       continuations: token ids of each label word; single tokens under `verbalizer`.
       scoring: verbalizer, likelihood or likelihood_per_token.
       batches: right-padded batches; `rows` count prompts, or prompt · C + class where the label words are scored too.
+      pooling: how the scores of trained classes become those of the classes in `truth`; None: they are the same.
     """
 
     truth: Truth
@@ -26,6 +28,7 @@ class EvalSet:
     continuations: tuple[tuple[int, ...], ...]
     scoring: str
     batches: Sequence[TokenBatch]
+    pooling: Pooling | None = None
 
     @property
     def split(self) -> str:
@@ -50,20 +53,31 @@ def build_eval_set(data: TaskData, split: str, prompter: Prompter, batch_size: i
     if scoring != "verbalizer":
         sequences = [[*prompt, *label] for prompt in sequences for label in continuations]
     truth = _truth(data, split, examples)
-    return EvalSet(truth, encoded, continuations, scoring, bucket_batches(sequences, batch_size))
+    return EvalSet(truth, encoded, continuations, scoring, bucket_batches(sequences, batch_size), pooling_of(data.task))
 
 
 def _truth(data: TaskData, split: str, examples: Sequence[Example]) -> Truth:
-    names = data.task.attributes
+    task, names = data.task, data.task.attributes
+    trained = task.class_names(split) == task.classes
     return Truth(
         split=split,
-        labels=np.array([example.label for example in examples], int),
-        class_names=data.task.classes,
-        attributes={name: np.array([example.attributes[name] for example in examples], int) for name in names},
+        labels=np.array([task.evaluated_label(e.label) if trained else e.label for e in examples], int),
+        class_names=task.evaluated,
+        attributes={name: _values(examples, name) for name in names},
         directions={name: _array(data.aligned[name]) for name in names},
         training_counts={name: _array(data.training_counts[name]) for name in names},
-        training_classes=np.sum(data.training_counts[names[0]], axis=1) if data.task.accuracy == "training" else None,
+        training_classes=_training_classes(data) if task.accuracy == "training" else None,
     )
+
+
+def _training_classes(data: TaskData) -> np.ndarray | None:
+    counts = data.training_counts[data.task.attributes[0]]
+    return None if counts is None else np.sum(counts, axis=1)
+
+
+def _values(examples: Sequence[Example], attribute: str) -> np.ndarray:
+    found = (example.attributes[attribute] for example in examples)
+    return np.array([MISSING if value is None else value for value in found], int)
 
 
 def _array(values: Sequence | None) -> np.ndarray | None:

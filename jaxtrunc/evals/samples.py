@@ -13,6 +13,7 @@ from jaxtrunc.core.rundir import sha256
 from jaxtrunc.evals.evalset import EvalSet
 from jaxtrunc.evals.records import record_key
 from jaxtrunc.evals.scoring import Scores
+from jaxtrunc.evals.truth import MISSING
 
 FOLDER = "samples"
 
@@ -47,7 +48,7 @@ def _rows(eval_set: EvalSet, scores: Scores):
             "prompt": encoded.prompt,
             "input_ids": encoded.input_ids,
             "label": truth.class_names[truth.labels[i]],
-            "attributes": {name: values[i] for name, values in truth.attributes.items()},
+            "attributes": {name: None if values[i] == MISSING else values[i] for name, values in truth.attributes.items()},
             "prediction": truth.class_names[scores.predictions[i]],
             "scores": scores.scores[i],
         }

@@ -27,7 +27,8 @@ class Scores:
     """What a model says about a split.
 
     Attributes:
-      scores: float32, one column per class: a logit at the last prompt position, or a label string's log-probability.
+      scores: float32, one column per evaluated class: a logit at the last prompt position, or a label string's log-probability
+        (pooled over the trained classes in it: evals/pooling.py).
       mass: float32, the probability that the unrestricted model gives to the label words together.
     """
 
@@ -57,9 +58,8 @@ class Scorer:
 
     def score(self, params: Params, eval_set: EvalSet) -> Scores:
         """Scores of every example, in the order of the split, whatever the batches."""
-        if eval_set.scoring == "verbalizer":
-            return self._verbalizer(params, eval_set)
-        return self._likelihood(params, eval_set)
+        found = self._verbalizer(params, eval_set) if eval_set.scoring == "verbalizer" else self._likelihood(params, eval_set)
+        return found if eval_set.pooling is None else Scores(eval_set.pooling.apply(found.scores), found.mass)
 
     def _verbalizer(self, params: Params, eval_set: EvalSet) -> Scores:
         label_ids = np.array([ids[0] for ids in eval_set.continuations], np.int32)

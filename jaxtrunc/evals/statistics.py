@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from jaxtrunc.evals.bootstrap import DRAWS, Resamples, percentile_interval
 from jaxtrunc.evals.cells import Cells, Weights, value
 from jaxtrunc.evals.intervals import ONE_SIDED, Interval, linear_interval, paired_interval
-from jaxtrunc.evals.truth import Truth
+from jaxtrunc.evals.truth import MISSING, Truth
 
 
 class Statistics:
@@ -27,13 +27,18 @@ class Statistics:
         return len(self.truth.class_names)
 
     def panel(self, attribute: str | None, predictions: Sequence[np.ndarray]) -> "Panel":
-        """Several models side by side on one partition, on the same resamples."""
+        """Several models side by side on one partition, on the same resamples; only examples that have the attribute."""
         correct = np.stack([np.asarray(row) == self.truth.labels for row in predictions])
-        return Panel(self.cells(attribute), self.resamples(attribute), correct)
+        return Panel(self.cells(attribute), self.resamples(attribute), correct[:, self._present(attribute)])
 
     def _cells(self, attribute: str | None) -> Cells:
-        values = None if attribute is None else np.asarray(self.truth.attributes[attribute])
-        return Cells.of(np.asarray(self.truth.labels), self.classes, values)
+        present, labels = self._present(attribute), np.asarray(self.truth.labels)
+        values = None if attribute is None else np.asarray(self.truth.attributes[attribute])[present]
+        return Cells.of(labels[present], self.classes, values)
+
+    def _present(self, attribute: str | None) -> np.ndarray | slice:
+        """Which examples have the attribute."""
+        return slice(None) if attribute is None else np.asarray(self.truth.attributes[attribute]) != MISSING
 
     def _resamples(self, attribute: str | None) -> Resamples:
         cells = self.cells(attribute)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 VALIDATION = "validation"
+MISSING = -1
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class Truth:
 
     Attributes:
       labels: class indices.
-      attributes: name → 0/1 per example, in the task's order; the first is the primary one.
+      attributes: name → 0/1 per example, in the task's order; the first is the primary one. An example in which another one is
+        missing (−1) plays no part in that attribute's metrics.
       directions: name → per class +1 (goes with value 1), −1 (with value 0) or 0 (left out); None if unknown.
       training_counts: name → examples per (class, value) in the training split; None if it was not read.
       training_classes: examples per class in the training split, where the task counts accuracy on the training

@@ -9,7 +9,7 @@ from toy_task import make_rows
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.data import load_task, read_task
 from jaxtrunc.data.derive import has_word
-from jaxtrunc.data.task import WordList
+from jaxtrunc.data.rules import WordList
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "tasks"
 

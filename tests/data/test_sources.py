@@ -90,7 +90,7 @@ def test_one_file_per_split(tmp_path):
     ("rows.csv", b'text,split\n"a" b,test\n', ["rows.csv, line 2"]),
     ("rows.parquet", b"PAR1 nothing", ["rows.parquet", "Parquet"]),
     ("rows.parquet.gz", b"not gzip", ["rows.parquet.gz", "Parquet"]),
-    ("rows.xlsx", b"", ["rows.xlsx", ".jsonl, .csv, .tsv, .parquet"]),
+    ("rows.xlsx", b"", ["rows.xlsx", ".jsonl, .csv, .tsv, .txt, .parquet"]),
 ])  # fmt: skip
 def test_damaged_files_are_named(tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)

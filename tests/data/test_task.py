@@ -5,7 +5,9 @@ from toy_task import mapping
 
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.data import read_task
-from jaxtrunc.data.task import FileSource, HubSource, SplitRule, TfdsSource
+from jaxtrunc.data.origin import FileSource, HubSource, TfdsSource
+from jaxtrunc.data.parts import Part
+from jaxtrunc.data.rules import LabelRule
 
 YAML = """
 name: sst2_marker
@@ -29,9 +31,9 @@ max_text_tokens: 300
 def test_the_file_of_the_contract(tmp_path):
     (tmp_path / "task.yaml").write_text(YAML)
     task = read_task(tmp_path / "task.yaml")
-    assert task.source == FileSource("data/sst2.jsonl.gz") and task.directory == tmp_path
-    assert task.splits["validation"] == SplitRule("validation")
-    assert task.label_words == (" negative", " positive") and task.aligned == {"marker": "positive"}
+    part = Part(FileSource("data/sst2.jsonl.gz"), "validation", {"Sentence": "text"}, LabelRule("label"), "id")
+    assert task.splits["validation"] == (part,) and task.directory == tmp_path
+    assert task.label_words == (" negative", " positive") and task.aligned == {"marker": {"negative": 0, "positive": 1}}
     assert task.prompt == "{instruction}\n{fields}"
 
 
@@ -39,13 +41,16 @@ def test_defaults(tmp_path):
     task = read_task(mapping(label_words=None, aligned=None, attributes=None, splits=None), tmp_path)
     assert task.label_words == task.classes and task.attributes == () and task.aligned == {}
     assert list(task.splits) == ["train", "validation", "test"]
-    assert (task.scoring, task.balance, task.max_text_tokens, task.id) == ("verbalizer", True, 300, None)
-    assert (task.on_bad_row, task.on_empty_group, task.inject, task.derive) == ("error", "error", None, {})
+    assert (task.scoring, task.balance, task.max_text_tokens) == ("verbalizer", True, 300)
+    assert (task.on_bad_row, task.on_empty_group, task.inject, task.merge) == ("error", "error", None, None)
+    (part,) = task.splits["test"]
+    assert (part.id, part.share, part.derive, part.thin) == (None, (0.0, 1.0), {}, {})
 
 
 def test_other_sources():
-    assert read_task(mapping(source={"hub": "org/name", "config": None})).source == HubSource("org/name")
-    assert read_task(mapping(source={"tfds": "glue/sst2"})).source == TfdsSource("glue/sst2")
+    hub, tfds = {"hub": "org/name", "config": None}, {"tfds": "glue/sst2"}
+    assert read_task(mapping(source=hub)).splits["test"][0].source == HubSource("org/name")
+    assert read_task(mapping(source=tfds)).splits["test"][0].source == TfdsSource("glue/sst2")
 
 
 def test_on_empty_group_may_be_null(tmp_path):

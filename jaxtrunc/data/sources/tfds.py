@@ -4,18 +4,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from jaxtrunc.core.errors import InputError
+from jaxtrunc.data.origin import TfdsSource
+from jaxtrunc.data.parts import Part
 from jaxtrunc.data.sources.reason import reason
 from jaxtrunc.data.sources.row import Row
-from jaxtrunc.data.task import SplitRule, Task, TfdsSource
+from jaxtrunc.data.task import Task
 
 
-def tfds_rows(source: TfdsSource, task: Task, rule: SplitRule) -> Iterator[Row]:
-    """Rows of the split that `rule` names; bytes become text. A data set that is not prepared yet is downloaded."""
-    if rule.source is None:
+def tfds_rows(source: TfdsSource, task: Task, part: Part) -> Iterator[Row]:
+    """Rows of the split that `part` names; bytes become text. A data set that is not prepared yet is downloaded."""
+    if part.split is None:
         raise InputError(f"{task.origin}: with 'source: {{tfds: …}}' every entry of 'splits' must name a split")
-    place = f"{source.tfds} [{rule.source}]"
+    place = f"{source.tfds} [{part.split}]"
     try:
-        records = _open(source, task, rule.source)
+        records = _open(source, task, part.split)
     except Exception as error:  # the library raises many kinds, and all of them mean: this source cannot be read
         raise InputError(f"{task.origin}: the TFDS data set {place} cannot be loaded ({reason(error)})") from None
     return (Row(number, f"{place}, row {number}", _decoded(values)) for number, values in enumerate(records))
