@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from jaxtrunc.core.errors import InputError, refuse_unknown_keys, shown
 from jaxtrunc.core.yamlio import parse_yaml, read_yaml
-from jaxtrunc.train.settings import TrainSettings
+from jaxtrunc.train.settings import LoraSettings, TrainSettings
 
 Schema = TypeVar("Schema")
 WANTED = {tuple: "a list", dict: "a mapping", str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -92,6 +92,7 @@ class RunConfig:
     train: TrainSettings = dataclasses.field(default_factory=TrainSettings)
     decompose: DecomposeSettings = dataclasses.field(default_factory=DecomposeSettings)
     sweep: SweepSettings = dataclasses.field(default_factory=SweepSettings)
+    lora: LoraSettings = dataclasses.field(default_factory=LoraSettings)
     mesh: MeshSettings = dataclasses.field(default_factory=MeshSettings)
     out_path: str | None = None
 

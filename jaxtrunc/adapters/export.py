@@ -1,4 +1,4 @@
-"""A truncated update as a PEFT LoRA adapter that loads without a warning and adds exactly B·A to each base matrix."""
+"""Low-rank updates as a PEFT LoRA adapter that loads without a warning and adds exactly scale·B·A to each base matrix."""
 
 import re
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ Factors = tuple[np.ndarray, np.ndarray]
 _LINEAR = re.compile(r"(?P<module>.+\.(self_attn|attn|attention|mlp)\.(?!\w*norm)\w+)\.weight")
 
 
-def write_adapter(directory: Path, factors: Mapping[str, Factors], *, base_ref: str, title: str, notes: str) -> None:
+def write_adapter(directory: Path, factors: Mapping[str, Factors], *, base_ref: str, title: str, notes: str,
+                  scale: float = 1) -> None:
     """Write `adapter_config.json`, `adapter_model.safetensors` and a model card, whole or not at all.
 
-    Every matrix has alpha = rank, so PEFT's scale is 1; matrices of rank 0 are left out. Keep the columns ordered by
-    singular value and the first k of them are the adapter of rank k.
+    Every matrix has alpha = scale · rank, which PEFT divides by the rank again; matrices of rank 0 are left out.
 
     Args:
       directory: must not exist, or be empty.
-      factors: HF weight name → (A `(r, in)`, B `(out, r)`), the update being B·A in the layout `(out, in)`.
+      factors: HF weight name → (A `(r, in)`, B `(out, r)`), the update being scale·B·A in the layout `(out, in)`.
       base_ref: the base model, as PEFT will look for it.
       title: heading of the model card.
       notes: body of the model card (Markdown): where the update comes from and what was left out.
@@ -39,8 +39,8 @@ def write_adapter(directory: Path, factors: Mapping[str, Factors], *, base_ref: 
     with new_directory(directory) as staged:
         _write_weights(staged / WEIGHTS_FILE, modules)
         ranks = {module: len(a) for module, (a, _) in modules.items()}
-        jsonio.write_json(staged / CONFIG_FILE, _config(ranks, base_ref))
-        jsonio.write_text(staged / "README.md", _card(base_ref, title, notes))
+        jsonio.write_json(staged / CONFIG_FILE, _config(ranks, base_ref, scale))
+        jsonio.write_text(staged / "README.md", _card(base_ref, title, notes, scale))
         for file in staged.iterdir():
             file.chmod(0o644)  # servers often run as another user
 
@@ -69,19 +69,21 @@ def _write_weights(file: Path, modules: Mapping[str, Factors]) -> None:
     save_file(tensors, file, metadata={"format": "pt"})
 
 
-def _config(ranks: Mapping[str, int], base_ref: str) -> dict:
+def _config(ranks: Mapping[str, int], base_ref: str, scale: float) -> dict:
     """The adapter's config; patterns and targets are whole module names, so none of them matches a second module."""
     largest = max(ranks.values())
     smaller = {module: rank for module, rank in sorted(ranks.items()) if rank < largest}
     return {
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base_ref, "inference_mode": True,
-        "r": largest, "lora_alpha": largest, "rank_pattern": smaller, "alpha_pattern": smaller,
+        "r": largest, "lora_alpha": scale * largest, "rank_pattern": smaller,
+        "alpha_pattern": {module: scale * rank for module, rank in smaller.items()},
         "target_modules": sorted(ranks), "lora_dropout": 0.0, "bias": "none", "fan_in_fan_out": False,
         "use_rslora": False, "use_dora": False, "init_lora_weights": True, "modules_to_save": None,
     }
 
 
-def _card(base_ref: str, title: str, notes: str) -> str:
+def _card(base_ref: str, title: str, notes: str, scale: float) -> str:
+    times = "" if scale == 1 else f"{scale:g}·"
     return f"""---
 base_model: {jsonio.dumps(base_ref)}
 library_name: peft
@@ -90,8 +92,7 @@ tags: [lora, jaxtrunc]
 
 # {title}
 
-A LoRA adapter for `{base_ref}`. It adds B·A to each of its matrices (scale 1); the columns are ordered by singular
-value, so the first k rows of every A and columns of every B are the adapter of rank k.
+A LoRA adapter for `{base_ref}`. It adds {times}B·A to each of its matrices.
 
 {notes.strip()}
 

@@ -57,14 +57,17 @@ def adapter_deltas(directory: Path) -> dict[str, Delta]:
     return {f"{module}.weight": _delta(file, checkpoint, config, module) for module in _modules(file, checkpoint)}
 
 
-def leaves_with_adapter(source: ModelSource, directory: Path) -> Mapping[str, Any]:
+def leaves_with_adapter(source: ModelSource, directory: Path, leaves: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
     """The leaves of `source` with the adapter added in float32; leaves it does not touch are the source's own.
+
+    Args:
+      leaves: instead of those of `source`; they may hold the sum of another adapter.
 
     Raises:
       InputError: besides those of `adapter_deltas`, a matrix the model does not have or whose shape does not fit.
     """
     deltas = adapter_deltas(directory)
-    leaves, names = source.leaves(), hf_names(source.cfg)
+    leaves, names = leaves or source.leaves(), hf_names(source.cfg)
     matrices = {rule.path for rule in key_table(source.cfg) if rule.path.endswith("kernel")}
     known = {name: path for path in matrices for name in names[path]}
     strangers = [name for name in deltas if name not in known]

@@ -5,6 +5,7 @@ from jaxtrunc.models.forward import abstract_params, head_logits, hidden_states,
 from jaxtrunc.models.hub import load_tokenizer, resolve_ref
 from jaxtrunc.models.keys import KeyRule
 from jaxtrunc.models.load import load_params
+from jaxtrunc.models.lora import factor_path, split_factors
 from jaxtrunc.models.read_config import read_config
 from jaxtrunc.models.source import LazyLeaf, ModelSource, open_model
 from jaxtrunc.models.table import hf_names, key_table, leaf_class
@@ -18,6 +19,7 @@ __all__ = [
     "ModelSource",
     "RopeConfig",
     "abstract_params",
+    "factor_path",
     "head_logits",
     "hf_names",
     "hf_tensors",
@@ -30,6 +32,7 @@ __all__ = [
     "open_model",
     "read_config",
     "resolve_ref",
+    "split_factors",
     "to_hf",
     "write_model",
 ]

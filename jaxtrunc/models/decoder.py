@@ -34,7 +34,10 @@ def soft_cap(x: jax.Array, cap: float | None) -> jax.Array:
 
 
 class Linear(nnx.Module):
-    """`x @ kernel (+ bias)`; kernel (in, out)."""
+    """`x @ kernel (+ bias)`; kernel (in, out). With factors beside it (`models/lora.py`), `+ (x @ lora_a) @ lora_b`."""
+
+    lora_a: nnx.Param
+    lora_b: nnx.Param
 
     def __init__(self, width_in: int, width_out: int, bias: bool, rngs: nnx.Rngs):
         self.kernel = nnx.Param(_normal(rngs, (width_in, width_out)))
@@ -43,6 +46,8 @@ class Linear(nnx.Module):
 
     def __call__(self, x: Float[Array, "B T I"], execution: Execution) -> Float[Array, "B T O"]:
         y = product("bti,io->bto", x, self.kernel[...], execution)
+        if hasattr(self, "lora_a"):
+            y = y + product("btr,ro->bto", product("bti,ir->btr", x, self.lora_a[...], execution), self.lora_b[...], execution)
         return y + self.bias[...].astype(jnp.float32) if hasattr(self, "bias") else y
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxtrunc.core.mesh import whole_along_fsdp
 from jaxtrunc.core.trees import Params
+from jaxtrunc.models import lora
 from jaxtrunc.models.config import DecoderConfig, Execution
 from jaxtrunc.models.decoder import Decoder, product, soft_cap
 
@@ -29,11 +30,12 @@ def init_params(cfg: DecoderConfig, key: jax.Array) -> Params:
 
 
 def decoder(params: Params, cfg: DecoderConfig) -> Decoder:
-    """The NNX module around the arrays of a plain tree (no copy)."""
+    """The NNX module around the arrays of a plain tree (no copy); low-rank factors may stand beside kernels."""
+    plain, factors = lora.split_factors(params)
     graph, state = _skeleton(cfg)
     state = jax.tree.map(lambda leaf: leaf, state)
-    nnx.replace_by_pure_dict(state, params)
-    return nnx.merge(graph, state)
+    nnx.replace_by_pure_dict(state, plain)
+    return lora.attach(nnx.merge(graph, state), factors)
 
 
 def hidden_states(

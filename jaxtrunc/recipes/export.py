@@ -101,7 +101,9 @@ def _export_adapter(out_path: Path, pair: Pair, decomposition: spectral.Decompos
     if request.dtype is not None:
         raise InputError("--dtype: an adapter is stored as float32, whatever the base; leave it out")
     rebuild = spectral.Reconstructor(decomposition, pair.base.leaves, pair.ft.leaves, residual=request.residual)
-    notes = [f"The update of `{pair.ft.ref}` over `{pair.base.ref}`, cut by singular value: {request}."]
+    notes = [f"The update of `{pair.ft.ref}` over `{pair.base.ref}`, cut by singular value: {request}.",
+             "The columns are ordered by singular value, so the first k rows of every A and columns of every B are the adapter of "
+             "rank k."]
     if changes:
         notes.append(f"{len(changes)} changed tensors are not in it and keep their base value: {in_words(changes)}.")
     write_adapter(out_path, rebuild.factors(level), base_ref=pair.base.ref, title=f"Truncated update ({request})",

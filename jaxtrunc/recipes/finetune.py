@@ -4,6 +4,8 @@ import collections
 import dataclasses
 from pathlib import Path
 
+from jax.sharding import Mesh
+
 from jaxtrunc.config import FinetuneConfig
 from jaxtrunc.core import environment
 from jaxtrunc.core.processes import is_main
@@ -16,6 +18,7 @@ from jaxtrunc.recipes.bench import TRAIN, Bench, open_bench, require_train
 from jaxtrunc.recipes.pair import Side, open_side
 from jaxtrunc.recipes.weights import load, open_mesh
 from jaxtrunc.train.finetune import finetune as train_on
+from jaxtrunc.train.loop import Validate
 
 ARTEFACT = "model"
 EVALUATION_BATCH = 64
@@ -48,7 +51,7 @@ def finetune_on(side: Side, bench: Bench, out_path: Path, config: FinetuneConfig
             return
         cfg = side.source.cfg
         params = train_on(load(side.leaves, mesh), cfg, stream, config.train, out_path, execution=Execution(),
-                          validate=_validation_accuracy(bench, side, mesh), resume=resume, mesh=mesh)
+                          validate=validation_accuracy(bench, side, mesh), resume=resume, mesh=mesh)
         _store(run, side, params)
     say(f"model: {run / ARTEFACT}")
 
@@ -63,7 +66,7 @@ def _store(run: RunDir, side: Side, params: Params) -> None:
     run.seal(ARTEFACT)
 
 
-def _validation_accuracy(bench: Bench, side: Side, mesh):
+def validation_accuracy(bench: Bench, side: Side, mesh: Mesh | None) -> Validate | None:
     """Params → accuracy on the validation split, without group labels; None where there is no such split."""
     if VALIDATION not in bench.task.splits:
         return None

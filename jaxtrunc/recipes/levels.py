@@ -1,6 +1,7 @@
 """The weights of a level on the device: what the reconstruction gives, with everything that is not cut beside it."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any, cast
 
 import chex
@@ -9,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from jaxtrunc import spectral
+from jaxtrunc.adapters import leaves_with_adapter
 from jaxtrunc.core.trees import flatten, unflatten
 from jaxtrunc.evals import Applied
 from jaxtrunc.models import abstract_params
@@ -38,7 +40,7 @@ class LevelWeights:
                                                only=None if jax.process_count() == 1 else self._is_mine)
 
     def describe_end(self, name: str) -> dict[str, Any]:
-        """The level mapping of `base` or `ft`."""
+        """The level mapping of `base` or `ft`: what is evaluated whole has no policy for the rest."""
         return {"operator": name, "k": None, "param": None, "seed": None, "norm_matched": False, "residual": None, "scope": None}
 
     def describe(self, level: spectral.Level) -> dict[str, Any]:
@@ -49,6 +51,15 @@ class LevelWeights:
         """One of the two checkpoints itself."""
         side = self._pair.base if name == "base" else self._pair.ft
         return Applied(load(side.leaves, self._mesh))
+
+    def describe_adapter(self, rank: int) -> dict[str, Any]:
+        """The level mapping of a trained adapter."""
+        return self.describe_end("lora") | {"k": rank}
+
+    def adapter(self, directory: Path) -> Applied:
+        """The base with an adapter of it added, nothing cut."""
+        base = self._pair.base
+        return Applied(load(leaves_with_adapter(base.source, directory, base.leaves), self._mesh))
 
     def at(self, level: spectral.Level) -> Applied:
         """W(k) of every cut matrix, everything else as `residual` says."""

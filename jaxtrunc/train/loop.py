@@ -76,7 +76,7 @@ def train(job: Job, *, resume: bool) -> Params:
             state = _run(job, step, state, mark, store)
         except RunFailed as failure:
             kept = f"checkpoint {store.steps[-1]} in {store.directory} is good" if store.steps else "no checkpoint yet"
-            raise RunFailed(f"{failure}; {kept}; lower train.learning_rate or look at these rows") from None
+            raise RunFailed(f"{failure}; {kept}; lower the learning rate or look at these rows") from None
         if job.settings.keep == "best" and mark.best_step not in (None, mark.step):
             say(f"{job.title}: best validation accuracy {mark.best_accuracy:.4f} was at step {mark.best_step}")
             state = store.load(mark.best_step, state)

@@ -97,6 +97,45 @@ class PretrainSettings(TrainSettings):
     window: int = 256
 
 
+@dataclass(frozen=True)
+class LoraSettings:
+    """Matched-rank LoRA, a control: the same matrices, rows, order and number of steps as fine-tuning, with alpha = 2·rank.
+
+    Everything but the learning rate is as in the section train.
+
+    Attributes:
+      ranks: one adapter each; empty: no LoRA.
+      learning_rates: the one of best accuracy on the validation split at search_rank serves all ranks.
+      search_rank: one of ranks; null: the first.
+      learning_rate: chosen elsewhere, say with another seed of the same model and task; then nothing is searched.
+    """
+
+    ranks: tuple[int, ...] = ()
+    learning_rates: tuple[float, ...] = (5e-5, 1e-4, 2e-4, 5e-4)
+    search_rank: int | None = None
+    learning_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range with an `InputError` that names the key."""
+        given = () if self.learning_rate is None else (self.learning_rate,)
+        for name, values, least in (("ranks", self.ranks, 1), ("learning_rates", self.learning_rates, None),
+                                    ("learning_rate", given, None)):
+            for value in values:
+                if value < 1 if least else value <= 0:
+                    raise InputError(f"lora: {name} must be {'at least 1' if least else 'above 0'}, found {value}")
+            if len(set(values)) < len(values):
+                raise InputError(f"lora: {name}: each must be there once, found {list(values)}")
+        if not self.learning_rates:
+            raise InputError("lora: learning_rates: expected at least one, found none")
+        if self.search_rank is not None and self.search_rank not in self.ranks:
+            raise InputError(f"lora: search_rank must be one of ranks, {list(self.ranks)}, found {self.search_rank}")
+
+    @property
+    def rank_of_search(self) -> int:
+        """The rank at which learning rates are compared."""
+        return self.ranks[0] if self.search_rank is None else self.search_rank
+
+
 RESUMABLE_DIFFERENCES = ("checkpoint_every", "log_every")
 
 
