@@ -2,6 +2,7 @@
 
 from jaxtrunc.data.batching import TokenBatch, bucket_batches
 from jaxtrunc.data.examples import Example, TrainExample
+from jaxtrunc.data.find import find_task
 from jaxtrunc.data.inject import unmarked
 from jaxtrunc.data.load import TaskData, load_task
 from jaxtrunc.data.plain_text import TextStream, text_batches
@@ -11,5 +12,5 @@ from jaxtrunc.data.task import Task, read_task
 
 __all__ = [
     "Encoded", "Example", "Prompter", "Stream", "Task", "TaskData", "TextStream", "TokenBatch", "TrainBatch",
-    "TrainExample", "TrainStream", "bucket_batches", "load_task", "read_task", "text_batches", "unmarked",
+    "TrainExample", "TrainStream", "bucket_batches", "find_task", "load_task", "read_task", "text_batches", "unmarked",
 ]

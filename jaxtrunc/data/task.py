@@ -79,13 +79,13 @@ class Task:
 KEYS = (*(field.name for field in fields(Task) if field.name not in ("origin", "directory")), *OWN_KEYS)
 
 
-def read_task(source: Path | Mapping[str, Any], directory: Path | None = None, *, plugin: bool = False) -> Task:
+def read_task(source: Path | Mapping[str, Any], directory: Path | None = None, *, plugin: str | None = None) -> Task:
     """Read a task file, or a task written inside a run config.
 
     Args:
       source: path of a YAML file, or the mapping itself.
       directory: what relative paths start from; default: the file's own folder, for a mapping the current one.
-      plugin: whether it comes from an installed plug-in, which alone may name Python code.
+      plugin: how messages name the installed plug-in it comes from, which alone may name Python code; None: from no plug-in.
 
     Returns:
       The task; nothing but the file itself has been read.
@@ -94,8 +94,8 @@ def read_task(source: Path | Mapping[str, Any], directory: Path | None = None, *
       InputError: no such file, not YAML, an unknown key (with the nearest known one), or a value of the wrong kind.
     """
     if isinstance(source, Mapping):
-        return _task(Keys(source, "task", KEYS), directory or Path(), plugin)
-    return _task(Keys(read_yaml(source), str(source), KEYS), directory or source.parent, plugin)
+        return _task(Keys(source, plugin or "task", KEYS), directory or Path(), plugin is not None)
+    return _task(Keys(read_yaml(source), str(source), KEYS), directory or source.parent, plugin is not None)
 
 
 def _task(keys: Keys, directory: Path, plugin: bool) -> Task:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxtrunc.core.errors import InputError, shown
-from jaxtrunc.data import Prompter, Task, TaskData, TrainStream, load_task, read_task
+from jaxtrunc.data import Prompter, Task, TaskData, TrainStream, find_task, load_task
 from jaxtrunc.evals import VALIDATION, EvalSet, build_eval_set
 from jaxtrunc.models import load_tokenizer, read_config
 from jaxtrunc.train import TrainSettings
@@ -34,18 +34,19 @@ class Bench:
         return TrainStream(rows, self.prompter, settings.batch_size, settings.seed)
 
 
-def open_bench(task: Path | dict, directory: Path, model: Path, splits: tuple[str, ...], limit: int | None = None) -> Bench:
+def open_bench(task: Path | str | dict, directory: Path, model: Path, splits: tuple[str, ...], limit: int | None = None) -> Bench:
     """Read task file, rows and tokenizer, and check the label words in their context.
 
     Args:
-      task: a task file, or an inline task whose paths are relative to `directory`.
+      task: a path as typed; or, in a config, a path relative to `directory`; or the name of a benchmark; or the task itself.
+      directory: also what paths in an inline task or a built-in benchmark start from.
       model: directory of the tokenizer.
       splits: needed; `validation` is added where the task has it.
 
     Raises:
       InputError: anything wrong with the task, its rows or its label words.
     """
-    parsed = read_task(task, directory if isinstance(task, dict) else None)  # a file's paths start from its own folder
+    parsed = find_task(task, directory)
     validation = (VALIDATION,) if VALIDATION in parsed.splits else ()
     wanted = list(dict.fromkeys((*splits, *validation)))
     tokenizer = load_tokenizer(model)

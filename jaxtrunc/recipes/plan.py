@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxtrunc.config import DecomposeSettings, MeshSettings, RunConfig, SweepSettings, read_config
 from jaxtrunc.core.errors import InputError, RunFailed
-from jaxtrunc.data import Task, read_task
+from jaxtrunc.data import Task, find_task
 from jaxtrunc.planning.job import Job, Machine, Matrix
 from jaxtrunc.planning.meshes import MeshShape, parse_mesh
 from jaxtrunc.planning.plan import Plan, divides_rows, make_plan
@@ -64,10 +64,13 @@ def planned(what: What, where: Where) -> tuple[Plan, str]:
     """The plan, and in a sentence what was assumed for it; reads no weights."""
     if (what.config is None) == (what.base_model is None):
         raise InputError("plan: expected a config file or --base-model, found " + ("neither" if what.config is None else "both"))
-    config = _config(what)
-    directory = what.config.parent if what.config else Path()
+    return planned_config(_config(what), what.config.parent if what.config else Path(), what.tokens, where)
+
+
+def planned_config(config: RunConfig, directory: Path, longest: int | None, where: Where) -> tuple[Plan, str]:
+    """The same for a parsed config; `longest`: tokens of a prompt, None: taken from the task."""
     task = _task(config, directory)
-    tokens, assumed = _tokens(what.tokens, task)
+    tokens, assumed = _tokens(longest, task)
     job = _job(config, directory, tokens)
     machine = _machine(where, config.mesh)
     if not divides_rows(job, machine.mesh):
@@ -87,9 +90,7 @@ def _config(what: What) -> RunConfig:
 
 
 def _task(config: RunConfig, directory: Path) -> Task | None:
-    if not config.task:
-        return None
-    return read_task(config.task, directory) if isinstance(config.task, dict) else read_task(directory / config.task)
+    return find_task(config.task, directory) if config.task else None
 
 
 def _tokens(given: int | None, task: Task | None) -> tuple[int, str]:
