@@ -19,10 +19,12 @@ from jaxtrunc.evals import (
     without_predictions,
 )
 from jaxtrunc.evals.boundary import Sets
+from jaxtrunc.recipes.adapters import lora_facts
 from jaxtrunc.recipes.bench import Bench
 from jaxtrunc.recipes.boundary import boundary_verdict, level_sets
 from jaxtrunc.recipes.decompose import SPECTRA
 from jaxtrunc.recipes.pair import Pair
+from jaxtrunc.recipes.rounding import rounding_warnings
 
 Record = Mapping[str, Any]
 
@@ -50,8 +52,11 @@ def build_results(study: Study, records: Sequence[Record], warnings: Sequence[st
     shown = [record for record in records if record["split"] == split]
     sets = level_sets(study, records)
     selection, verdict = _conclusions(study, records, sets)
-    warnings = list(warnings) + ([] if selection else ["no k* is chosen: that needs a validation split and top_k levels; "
-                                                       "choosing on the reported split is refused"])
+    spectra = jsonio.read_json(study.run / "decomposition" / SPECTRA)
+    warnings = [*warnings, *rounding_warnings(spectra)]
+    if not selection:
+        warnings.append("no k* is chosen: that needs a validation split and top_k levels; choosing on the reported split is "
+                        "refused")
     return {
         "schema_version": SCHEMA_VERSION,
         "config": _config(study),
@@ -61,7 +66,9 @@ def build_results(study: Study, records: Sequence[Record], warnings: Sequence[st
         "records": [_told(record, sets) for record in shown],
         "selection": selection,
         "verdict": verdict,
-        "spectra": jsonio.read_json(study.run / "decomposition" / SPECTRA),
+        "bf16_source": any(entry["bf16_source"] for entry in spectra.values()),
+        "spectra": spectra,
+        "lora": lora_facts(study.run),
         "skipped": list(study.decomposition.skipped),
     }
 

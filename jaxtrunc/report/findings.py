@@ -1,8 +1,10 @@
 """Plain-language findings from the numbers of a study, and with the same weight what was not shown."""
 
 from dataclasses import dataclass
+from statistics import median
 
 from jaxtrunc.report import study, wording
+from jaxtrunc.report.boundary import boundary_sentences
 from jaxtrunc.report.limits import not_shown
 from jaxtrunc.report.study import Entry, Estimate, Results
 
@@ -43,19 +45,19 @@ def findings(results: Results) -> Findings:
 
 def shown(results: Results) -> list[str]:
     """What the numbers say, from fine-tuning to the controls, whichever way it goes."""
-    parts = (learned(results), shortcut(results), selected(results), loss(results), reduction(results),
-             *versus_controls(results), decoupling(results))
+    parts = (*boundary_sentences(results), learned(results), shortcut(results), selected(results), loss(results),
+             reduction(results), *versus_controls(results), decoupling(results), collapse(results), rounding(results))
     return [sentence for sentence in parts if sentence]
 
 
 def learned(results: Results) -> str | None:
-    """What fine-tuning did to balanced accuracy."""
+    """What fine-tuning did to accuracy."""
     key = study.accuracy_metric(results)
     base, ft = (study.at_endpoint(results, name, key) for name in ("base", "ft"))
     if base is None or ft is None:
         return None
     gained = wording.number(100 * (ft.value - base.value), signed=True)
-    name = key.replace("_", " ").capitalize()
+    name = wording.ACCURACIES[key].capitalize()
     return f"{name} is {wording.rate(base)} % in the base and {wording.rate(ft)} % in the fine-tuned model ({gained} pp)."
 
 
@@ -91,7 +93,8 @@ def loss(results: Results) -> str | None:
     if entry is None or estimate is None:
         return None
     word = {"nominal": "only nominal (its one-sided upper bound is not below 2)"}.get(entry["claim"], entry["claim"])
-    return f"Loss of balanced accuracy at k*: {wording.points(estimate)} pp; “under 2 pp” is {word}."
+    name = wording.ACCURACIES[study.accuracy_metric(results)]
+    return f"Loss of {name} at k*: {wording.points(estimate)} pp; “under 2 pp” is {word}."
 
 
 def reduction(results: Results) -> str | None:
@@ -127,6 +130,32 @@ def decoupling(results: Results) -> str | None:
         return None
     return (f"Decoupling of top_k (mean of retained accuracy minus retained gap) is {wording.plain(estimate)}. Plain "
             "interpolation can have a positive one too, so by itself it says nothing about the spectrum.")
+
+
+def collapse(results: Results) -> str | None:
+    """What the label “collapse to base” says."""
+    if (results.get("verdict") or {}).get("label") != "collapse to base":
+        return None
+    return ("“Collapse to base” says: as components are cut, the share of the accuracy that fine-tuning gained and the share of "
+            "the gap that it opened fall together (the interval of their mean difference lies within ±0.10), and at k* the gap is "
+            "not shown to be smaller. The truncated models lie on the way from the fine-tuned model back to the base; none of them "
+            "sheds the gap and keeps the accuracy.")
+
+
+def rounding(results: Results) -> str | None:
+    """That the tail is rounding noise, where the checkpoints went through bfloat16."""
+    spectra = list((results.get("spectra") or {}).values())
+    marked = [entry for entry in spectra if entry.get("bf16_source")]
+    if not marked:
+        return None
+    said = (f"{len(marked)} of {len(spectra)} cut matrices hold bfloat16 values (bf16_source): rounding adds a tail of full rank "
+            "to the update, which is not what fine-tuning wrote")
+    known = [(entry["above_bf16"], entry["rank"]) for entry in marked if entry.get("above_bf16") is not None]
+    if not known:
+        return f"{said}; what a cut of the tail changes here is rounding first of all."
+    above, rank = (round(median(values)) for values in zip(*known, strict=True))
+    return (f"{said}. In the median matrix {above} of {rank} components rise above the edge that rounding alone would give; a cut "
+            f"beyond k = {above} tells of rounding.")
 
 
 def _sure(gap: Estimate) -> str:

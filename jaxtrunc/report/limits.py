@@ -8,6 +8,7 @@ CONTROLS = {
     "bottom_k": "bottom_k (keep the smallest components)",
     "drop_top_k": "drop_top_k (drop the largest components)",
     "random_k": "random_k (keep random components)",
+    "lora": "matched-rank LoRA",
 }
 SEEDS_FOR_INTERVAL, SEEDS_FOR_VERDICT = 5, 10
 
@@ -16,7 +17,7 @@ def not_shown(results: Results) -> list[str]:
     """One sentence per thing that a reader might take for shown, and that is not."""
     parts = (no_gap(results), no_selection(results), no_verdict(results), missing_controls(results),
              not_norm_matched(results), unmatched(results), not_specific(results), too_few_seeds(results),
-             boundary(results), scope())
+             boundary(results), tail(results), scope())
     return [sentence for sentence in parts if sentence]
 
 
@@ -42,11 +43,9 @@ def no_verdict(results: Results) -> str | None:
 
 
 def missing_controls(results: Results) -> str | None:
-    """Controls of which there is no record. Matched-rank LoRA stands as null in the verdict until it is trained."""
+    """Controls of which there is no record."""
     present = {record["operator"] for record in study.sweep_records(results)}
     missing = [text for name, text in CONTROLS.items() if name not in present]
-    if not ((results.get("verdict") or {}).get("advantage") or {}).get("lora"):
-        missing.append("matched-rank LoRA")
     return f"Controls not run: {'; '.join(missing)}." if missing else None
 
 
@@ -59,12 +58,16 @@ def not_norm_matched(results: Results) -> str | None:
 
 
 def unmatched(results: Results) -> str | None:
-    """Controls that were run but have no setting to compare at matched accuracy."""
-    advantage = (results.get("verdict") or {}).get("advantage") or {}
-    names = [name for name, entry in advantage.items() if name != "lora" and study.estimate_of(entry) is None]
-    if not names or not study.selected_k(results):
+    """Controls that were run but not compared at matched accuracy, with the reason."""
+    verdict, present = results.get("verdict") or {}, {study.variant_of(record).label for record in study.sweep_records(results)}
+    reasons: dict[str, list[str]] = {}
+    for name, reason in (verdict.get("missing") or {}).items():
+        if name in present:
+            reasons.setdefault(reason, []).append(name)
+    if not reasons or not study.selected_k(results):
         return None
-    return f"Not compared at matched accuracy (no setting of theirs brackets that of top_k): {', '.join(names)}."
+    said = [f"{', '.join(names)} ({why})" for why, names in reasons.items()]
+    return f"Not compared at matched accuracy: {'; '.join(said)}."
 
 
 def not_specific(results: Results) -> str | None:
@@ -90,6 +93,14 @@ def boundary(results: Results) -> str | None:
     if (results.get("verdict") or {}).get("boundary"):
         return None
     return "The boundary case (a task with nothing but a shortcut to learn): it is not part of this run."
+
+
+def tail(results: Results) -> str | None:
+    """The tail of a bfloat16 checkpoint says nothing about fine-tuning."""
+    if not any(entry.get("bf16_source") for entry in (results.get("spectra") or {}).values()):
+        return None
+    return ("Anything about the tail of the update: bfloat16 rounding of the checkpoints has written over it. Fine-tune again with "
+            "float32 weights and save those.")
 
 
 def scope() -> str:

@@ -135,7 +135,10 @@ def estimate_of(entry: Any) -> Estimate | None:
 
 
 def accuracy_metric(results: Results) -> str:
-    """What stands for accuracy in curves: balanced accuracy, plain accuracy where that is absent."""
+    """What stands for accuracy: as the task says, else balanced accuracy, plain accuracy where that is absent."""
+    task = (results.get("config") or {}).get("task")
+    if isinstance(task, dict) and task.get("accuracy") == "training":
+        return "accuracy_training_weighted"
     known = (metric("balanced_accuracy")(record) for record in _all_records(results))
     return "balanced_accuracy" if any(known) else "accuracy"
 

@@ -10,6 +10,7 @@ from jaxtrunc.report.tensors import Spectrum, by_module, summary
 METRICS = (
     ("accuracy", "accuracy (%)", False, None),
     ("balanced_accuracy", "balanced accuracy (%)", False, None),
+    ("accuracy_training_weighted", "accuracy, groups weighted as in training (%)", False, None),
     ("worst_group_accuracy", "worst group accuracy (%)", False, None),
     ("worst_group_accuracy_wilds", "worst group accuracy, overlapping groups (%)", False, None),
     ("gap", "gap: mean over classes of aligned − conflicting (pp)", True, "reduction"),

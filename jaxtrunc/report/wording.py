@@ -3,6 +3,8 @@
 from jaxtrunc.report.study import Entry, Estimate, Variant
 
 NONE = "–"
+ACCURACIES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy",
+              "accuracy_training_weighted": "accuracy on the training distribution"}
 
 
 def number(value: float | None, digits: int = 1, *, signed: bool = False) -> str:

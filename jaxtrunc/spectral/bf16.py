@@ -7,6 +7,7 @@ from jaxtrunc.spectral.decompose import rms
 ZERO_SHARE = 0.2
 """Above this share of exactly zero ΔW entries a checkpoint went through bfloat16, whatever its stored dtype."""
 
+_LOWER_HALF = np.uint32(0xFFFF)
 _EXPONENT = np.uint32(0x7F800000)
 
 
@@ -25,6 +26,11 @@ def bf16_floor(weights: np.ndarray, update: np.ndarray) -> float | None:
         return None
     m, n = weights.shape
     return spacing / 12**0.5 * (m**0.5 + n**0.5)
+
+
+def holds_bf16(weights: np.ndarray) -> bool:
+    """Whether every float32 weight is a bfloat16 value, as in a bfloat16 checkpoint stored again as float32."""
+    return not (np.ascontiguousarray(weights).view(np.uint32) & _LOWER_HALF).any()
 
 
 def below_bf16(weights: np.ndarray, update: np.ndarray) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxtrunc.core.progress import Advance
 from jaxtrunc.spectral import noise
-from jaxtrunc.spectral.bf16 import ZERO_SHARE, below_bf16, bf16_floor
+from jaxtrunc.spectral.bf16 import ZERO_SHARE, below_bf16, bf16_floor, holds_bf16
 from jaxtrunc.spectral.chains import ladder
 from jaxtrunc.spectral.decompose import core_count
 from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, Spectrum
@@ -47,13 +47,15 @@ def matrix_diagnostics(svd: MatrixSVD, base: Mapping[str, Any], ft: Mapping[str,
     before, after = (read_matrix(leaves[svd.ref.path], svd.ref).astype(np.float32) for leaves in (base, ft))
     update = after - before
     tall = update if svd.side == "out" else update.T
+    floor = bf16_floor(after, update)
     shape = svd.shape[::-1] if svd.ref.path.endswith("kernel") else svd.shape
     return {"shape": list(shape)} | spectrum_shape(svd) | noise_edges(svd) | {
         "signflip_edge": signflip_edge(tall, svd.name),
         "permuted_edge": permuted_edge(tall, svd.name),
-        "bf16_floor": bf16_floor(after, update),
+        "bf16_floor": floor,
+        "above_bf16": None if floor is None else int(np.sum(svd.s > floor)),
         "below_bf16": below_bf16(after, update),
-        "bf16_source": bool(svd.zero_share > ZERO_SHARE),
+        "bf16_source": bool(svd.zero_share > ZERO_SHARE) or holds_bf16(after),
         "zero_share": svd.zero_share,
         "relative_norm": svd.frobenius / float(np.linalg.norm(before)) if before.any() else None,
         "roundoff_delta": cast_error(after, dtype) / svd.frobenius,
