@@ -100,6 +100,30 @@ class Study(Verb):
 
 
 @dataclass(kw_only=True)
+class Collect(Verb):
+    """Put many runs into one table and on one page: before and after, controls, seeds, spectra, and the paper's claims.
+
+    Writes collect.html, collect.csv, collect.json and plots. Runs that are damaged or unfinished are named on the page.
+
+    Example:  jaxtrunc collect runs/paper runs/mine --out-path overview
+    """
+
+    together = False
+
+    paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN …")]
+    """Run directories, studies, or directories that hold some."""
+    out_path: Path = Path("runs/collected")
+    """Directory to write; refused if not empty."""
+
+    def run(self) -> None:
+        from jaxtrunc.recipes.collect import collect
+
+        if not self.paths:
+            raise InputError("collect: expected at least one run directory, found none")
+        collect(self.paths, self.out_path)
+
+
+@dataclass(kw_only=True)
 class Pretrain(Verb):
     """Train a small base model with its own tokenizer on plain text, for work without downloads; on one host.
 
@@ -294,7 +318,7 @@ class Plan(Verb):
     together = False
 
     config: Positional[Path | None] = None
-    """YAML file as for `run`; or leave it out and give --base-model."""
+    """YAML file as for `run`, or a grid as for `study`; or leave it out and give --base-model."""
     overrides: Overrides = ()
     """Values that replace those of the file, such as train.batch_size=8."""
     base_model: Annotated[str | None, arg(metavar="REF")] = None
@@ -309,17 +333,20 @@ class Plan(Verb):
     """Of each host; default: that of this machine."""
     tokens: int | None = None
     """Tokens of the longest prompt; default: what the task's max_text_tokens allows."""
+    tflops: float | None = None
+    """Of a grid: teraflops that each device sustains; then hours are printed."""
     include: Include = ()
     """As for `decompose`."""
     exclude: Exclude = ()
     """As for `decompose`."""
 
     def run(self) -> None:
-        from jaxtrunc.recipes.plan import What, Where, plan
+        from jaxtrunc.recipes.plan import What, Where
+        from jaxtrunc.recipes.plan_grid import plan_file
 
         chosen = DecomposeSettings(include=self.include, exclude=self.exclude)
-        plan(What(self.config, self.overrides, self.base_model, self.model, chosen, self.tokens),
-             Where(self.mesh, self.device_memory, self.host_memory))
+        plan_file(What(self.config, self.overrides, self.base_model, self.model, chosen, self.tokens),
+                  Where(self.mesh, self.device_memory, self.host_memory), self.tflops)
 
 
 @dataclass(kw_only=True)
@@ -339,8 +366,8 @@ class Doctor(Verb):
 
 
 VERBS: dict[str, type[Verb]] = {
-    "demo": Demo, "run": Run, "study": Study, "pretrain": Pretrain, "finetune": Finetune, "decompose": Decompose, "sweep": Sweep,
-    "report": Report, "export": Export, "plan": Plan, "doctor": Doctor,
+    "demo": Demo, "run": Run, "study": Study, "collect": Collect, "pretrain": Pretrain, "finetune": Finetune,
+    "decompose": Decompose, "sweep": Sweep, "report": Report, "export": Export, "plan": Plan, "doctor": Doctor,
 }
 
 

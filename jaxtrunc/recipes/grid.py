@@ -97,11 +97,11 @@ def _of_one_cell(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     train = {key: value for key, value in (values.get("train") or {}).items() if key != "seed"}
     sections = {key: values[key] for key in SECTIONS if key in values and key != "model"}
     model = {"overrides": {"*": {"model": config.model}}} if config.model else {}
-    return {"name": config.name, "base_models": {_label(config.base_model): config.base_model},
-            "tasks": {_label(task): config.task}, "seeds": [config.train.seed], **sections, "train": train, **model}
+    return {"name": config.name, "base_models": {label_of(config.base_model): config.base_model},
+            "tasks": {label_of(task): config.task}, "seeds": [config.train.seed], **sections, "train": train, **model}
 
 
-def _label(ref: str) -> str:
+def label_of(ref: str) -> str:
     """A name from a REF or a path: its last part, without revision and ending."""
     last = ref.partition("@")[0].rstrip("/").rpartition("/")[2].removesuffix(".yaml")
     return re.sub(r"[^A-Za-z0-9_.-]", "_", last).lstrip(".-") or "model"

@@ -6,11 +6,11 @@ from statistics import fmean
 from typing import Any
 
 from jaxtrunc.core import jsonio
-from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.errors import InputError, shown
 from jaxtrunc.core.lock import LOCK
 from jaxtrunc.core.processes import is_main
 from jaxtrunc.core.rundir import SCHEMA_VERSION
-from jaxtrunc.recipes.grid import Cell
+from jaxtrunc.recipes.grid import PLAIN_NAME, Cell
 
 STUDY = "study.json"
 WAITING, DONE, FAILED = "waiting", "done", "failed"
@@ -25,7 +25,7 @@ class Ledger:
 
     def __init__(self, path: Path, name: str, cells: Sequence[Cell]):
         self.path, self._name, self._cells = path, name, cells
-        before = _read(path / STUDY) if (path / STUDY).exists() else {}
+        before = cells_of(path / STUDY) if (path / STUDY).exists() else {}
         fresh = {"state": WAITING, "error": None, "seconds": None}
         self._facts = before | {cell.name: fresh | before.get(cell.name, {}) | _identity(cell) for cell in cells}
 
@@ -62,7 +62,7 @@ def check_free(path: Path, *, resume: bool) -> None:
         raise InputError(f"{path}: not empty and not a study (no {STUDY}); choose another --out-path")
     if not resume:
         raise InputError(f"{path}: already holds a study; continue it with --resume or choose another --out-path")
-    _read(path / STUDY)
+    cells_of(path / STUDY)
 
 
 def in_words(seconds: float) -> str:
@@ -77,7 +77,7 @@ def _identity(cell: Cell) -> dict[str, Any]:
     return {"base": cell.base, "task": cell.task, "seed": cell.seed}
 
 
-def _read(file: Path) -> dict[str, dict[str, Any]]:
+def cells_of(file: Path) -> dict[str, dict[str, Any]]:
     """The cells of a study.json."""
     found = jsonio.read_json(file)
     if not isinstance(found, dict) or found.get("schema_version") != SCHEMA_VERSION:
@@ -85,4 +85,7 @@ def _read(file: Path) -> dict[str, dict[str, Any]]:
     cells = found.get("cells")
     if not isinstance(cells, dict) or not all(isinstance(facts, dict) for facts in cells.values()):
         raise InputError(f"{file}: expected an object 'cells' of objects; it is damaged")
+    for name in cells:
+        if not PLAIN_NAME.fullmatch(name):
+            raise InputError(f"{file}: names the cell {shown(name)}, which may lie outside the study; it is damaged")
     return cells

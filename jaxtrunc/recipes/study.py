@@ -19,6 +19,7 @@ from jaxtrunc.recipes.grid import Cell, read_grid
 from jaxtrunc.recipes.ledger import DONE, FAILED, Ledger, check_free, in_words
 from jaxtrunc.recipes.report import RESULTS
 from jaxtrunc.recipes.run import make_run
+from jaxtrunc.recipes.shared_rate import with_shared_rate
 from jaxtrunc.recipes.sweep import check_settings
 
 NOTE = "study"  # what a cell's manifest calls this
@@ -104,5 +105,6 @@ def _attempt(path: Path, ledger: Ledger, cell: Cell, cells: Sequence[Cell]) -> s
 def _run(path: Path, cell: Cell, cells: Sequence[Cell]) -> None:
     run = RunDir(path / cell.name)
     run.note(NOTE, {"base": cell.base, "task": cell.task, "seed": cell.seed})
-    make_run(cell.config, cell.directory, run.path, resume=True)
+    others = [path / other.name for other in cells if (other.base, other.task) == (cell.base, cell.task) and other is not cell]
+    make_run(with_shared_rate(cell.config, run, others), cell.directory, run.path, resume=True)
     run.note(NOTE, {"finished": dataclasses.asdict(cell.config)})

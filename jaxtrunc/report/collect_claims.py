@@ -41,10 +41,10 @@ class Claim:
 
     @property
     def counts(self) -> str:
-        """`confirmed in 3, nominal in 1 of 6`."""
+        """`confirmed in 3, nominal in 1, not tested in 2`."""
         found = [(state, sum(outcome.state == state for outcome in self.outcomes)) for state in reversed(STATES)]
-        said = ", ".join(f"{state} in {count}" for state, count in found if count)
-        return f"{said or 'tested in 0'} of {self.asked}"
+        found += [("not tested", self.asked - len(self.outcomes))]
+        return ", ".join(f"{state} in {count}" for state, count in found if count) or "no such run"
 
     def plain(self) -> dict[str, Any]:
         """As collect.json holds it."""

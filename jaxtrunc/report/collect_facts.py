@@ -89,7 +89,7 @@ def facts(run: Run) -> dict[str, Any]:
         "loss_pp": run.compared("loss_pp"), "reduction": run.compared("reduction"),
         "factors": {name: run.factor(name) for name in DEFINITIONS},
         "decoupling": run.versus("decoupling"), "specificity": run.versus("specificity"), "advantage": run.versus("advantage"),
-        "lora": (run.results.get("config") or {}).get("lora"),
+        "lora": run.results.get("lora"),
     }
 
 

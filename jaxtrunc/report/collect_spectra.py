@@ -33,7 +33,6 @@ def _curves(runs: Sequence[Run]) -> Plot | None:
         axes.remove()
     for axes, base in zip(grid, bases, strict=False):
         _draw_panel(axes, base, [run for run in runs if run.base == base and run.name in curves], tasks, curves)
-    figure.supxlabel("share of the components", fontsize=10)
     figure.supylabel("share of ‖ΔW‖²", fontsize=10)
     _legend(figure, grid[: len(bases)])
     rows = [(name, x, y) for name, curve in curves.items() for x, y in zip(SHARES.tolist(), curve.tolist(), strict=True)]
@@ -48,6 +47,7 @@ def _draw_panel(axes: Any, base: str, runs: Sequence[Run], tasks: list[str], cur
     axes.plot(SHARES, SHARES, color=INK, linewidth=0.9, linestyle="--", alpha=0.7)
     axes.set_xscale("log")
     axes.set_ylim(0, 1.03)
+    axes.set_xlabel("share of the components", fontsize=9)
     axes.set_title(base, fontsize=9.5, loc="left")
 
 

@@ -41,6 +41,12 @@ def seeds(groups: Sequence[dict[str, Any]]) -> Table:
     return Table(columns, rows)
 
 
+def rates(runs: Sequence[Run]) -> Table:
+    """The learning rate of the trained control, where there is one."""
+    known = {run.name: rate for run in runs if (rate := (run.results.get("lora") or {}).get("learning_rate")) is not None}
+    return Table(("run", "learning rate"), [(name, f"{rate:g}") for name, rate in known.items()])
+
+
 def _overview(run: Run) -> tuple[str, ...]:
     accuracy = (wording.rate(run.accuracy(end)) for end in ENDS)
     gap = (wording.rate(run.at(end, "gap"), signed=True) for end in ENDS)
