@@ -37,6 +37,17 @@ for name in ("civil_comments/CivilCommentsIdentities", "multi_nli"):
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """`datasets` would take what an earlier run made of a folder with a README for what is in it now."""
+    import datasets
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+        patch.setenv("HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tokenizer():
     """One token per word, `?` for words it does not know."""
