@@ -46,6 +46,7 @@ class SweepSettings:
       seeds: one draw of the random operators per seed.
       match_norm: add, for every control, the same level rescaled to the norm of top_k.
       residual: whose value the tensors outside the selection take, ft or base.
+      tolerance_pp: loss of accuracy, in points, that the choice of k allows.
       split: the split that is reported; the validation split, if there is one, is always scored too, to choose k.
       limit: evaluate a seeded sample of this many rows, stratified by label and attributes.
       batch_size: prompts per forward pass.
@@ -59,6 +60,7 @@ class SweepSettings:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     match_norm: bool = False
     residual: typing.Literal["ft", "base"] = "ft"
+    tolerance_pp: float = 2.0
     split: str = "test"
     limit: int | None = None
     batch_size: int = 32

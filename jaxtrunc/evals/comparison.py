@@ -37,6 +37,7 @@ def gap_entries(panel: Panel, directions: np.ndarray | None) -> dict[str, Entry]
         "ret_gap": retention(panel, weights),
         "reduction_pooled": reduction(panel, weigh.gap_pooled(panel.cells, directions)),
         "reduction_worst": _plain_factor(*(panel.correct[m].mean() - panel.accuracies[m].min() for m in (FT, MODEL))),
+        "reduction_fpr": reduction(panel, weigh.fpr_gap(panel.cells)),
         "reduction_range": _plain_factor(*(np.ptp(panel.accuracies[m]) for m in (FT, MODEL))),
     }
 

@@ -12,19 +12,23 @@ from jaxtrunc.evals.records import decode_predictions
 from jaxtrunc.evals.statistics import Panel, Statistics
 
 Record = Mapping[str, Any]
+DATA_FREE = ("energy", "mp_edge", "dg_hard")
 
 
-def select_k(statistics: Statistics, records: Sequence[Record], full_rank: int) -> dict[str, Any] | None:
+def select_k(statistics: Statistics, records: Sequence[Record], full_rank: int,
+             tolerance_pp: float = TOLERANCE_PP) -> dict[str, Any] | None:
     """The `selection` of results.json from validation records; None if there is nothing to choose from.
 
     `k` (rule noninferior) is the smallest k of the grid such that the one-sided 95 % upper bound of the validation loss
     is below the tolerance at k and at every larger k; `point_k` the smallest k whose loss itself is. Both are the full
-    rank if no smaller k will do; k = 0 means that fine-tuning gained nothing measurable.
+    rank if no smaller k will do; k = 0 means that fine-tuning gained nothing measurable. `data_free` lists what the rules
+    without any data (energy, mp_edge, dg_hard) lose there.
 
     Args:
       statistics: of the validation split, without attributes.
       records: of the validation split, of one residual policy and scope; FT among them.
       full_rank: the largest numerical rank over matrices; k from there on is FT itself.
+      tolerance_pp: the loss, in points, that a cut may cost.
     """
     assert not statistics.truth.attributes, "the selection of k must not see group labels"
     levels = _levels(records)
@@ -38,10 +42,11 @@ def select_k(statistics: Statistics, records: Sequence[Record], full_rank: int) 
     losses, bounds = _losses(panel, weights)
     return {
         "rule": "noninferior",
-        "k": _smallest_safe(smaller, bounds, full),
-        "point_k": next((k for k, loss in zip(smaller, losses, strict=True) if loss < TOLERANCE_PP), full),
-        "tolerance_pp": TOLERANCE_PP,
+        "k": _smallest_safe(smaller, bounds, full, tolerance_pp),
+        "point_k": next((k for k, loss in zip(smaller, losses, strict=True) if loss < tolerance_pp), full),
+        "tolerance_pp": tolerance_pp,
         "split": statistics.truth.split,
+        "data_free": _data_free(statistics, records, ft),
         "records": [without_predictions(record) for record in records],
     }
 
@@ -55,6 +60,15 @@ def oracle_k(records: Sequence[Record]) -> int | None:
 def without_predictions(record: Record) -> dict[str, Any]:
     """A record as results.json holds it."""
     return {name: value for name, value in record.items() if name != "predictions"}
+
+
+def _data_free(statistics: Statistics, records: Sequence[Record], ft: Record) -> list[dict[str, Any]]:
+    """The rules that read k off each spectrum alone, as far as the sweep has them, with their validation loss."""
+    rules = [record for record in records if record["operator"] in DATA_FREE]
+    panel, weights = accuracy_panel(statistics, [decode_predictions(record["predictions"]) for record in (*rules, ft)])
+    losses, bounds = _losses(panel, weights)
+    return [{"rule": record["operator"], "param": record["param"], "loss_pp": loss, "upper95": bound}
+            for record, loss, bound in zip(rules, losses, bounds, strict=True)]
 
 
 def _levels(records: Sequence[Record]) -> dict[int, Record]:
@@ -72,10 +86,10 @@ def _losses(panel: Panel, weights: weigh.Weights) -> tuple[list[float], list[flo
     return losses, [100 * panel.upper_95(weights, ft, i) for i in range(ft)]
 
 
-def _smallest_safe(ks: Sequence[int], bounds: Sequence[float], full: int) -> int:
+def _smallest_safe(ks: Sequence[int], bounds: Sequence[float], full: int, tolerance_pp: float) -> int:
     chosen = full
     for k, bound in zip(reversed(ks), reversed(bounds), strict=True):
-        if bound >= TOLERANCE_PP:
+        if bound >= tolerance_pp:
             break
         chosen = k
     return chosen

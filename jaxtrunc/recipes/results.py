@@ -89,7 +89,7 @@ def _conclusions(study: Study, records: Sequence[Record],
     hidden = [record for record in comparable if record["split"] == VALIDATION]
     chooser = study.eval_sets.get(VALIDATION) if split != VALIDATION else None
     validation = Statistics(chooser.truth.without_groups()) if chooser else None
-    selection = select_k(validation, hidden, full) if validation else None
+    selection = select_k(validation, hidden, full, study.settings.tolerance_pp) if validation else None
     if selection:
         selection["oracle_k"] = oracle_k(shown)
     test = Statistics(study.eval_sets[split].truth)

@@ -18,7 +18,7 @@ METRICS = (
     ("gap_worst", "gap_worst: accuracy − worst group (pp)", False, "reduction_worst"),
     ("gap_range", "gap_range: best − worst group (pp)", False, "reduction_range"),
     ("gap_range_permuted", "gap_range by chance, attribute permuted (pp)", False, None),
-    ("fpr_gap", "false-positive rate with − without the attribute (pp)", True, None),
+    ("fpr_gap", "false-positive rate with − without the attribute (pp)", True, "reduction_fpr"),
     ("calibration_error", "calibration error (%)", False, None),
     ("verbalizer_mass", "probability on the label words (%)", False, None),
 )

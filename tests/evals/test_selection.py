@@ -58,6 +58,22 @@ def test_controls_are_not_candidates():
     assert select_k(STATISTICS, made, 64)["k"] == 8
 
 
+def test_a_wider_tolerance_takes_a_smaller_k():
+    made = records_of({0: 0.5, 1: 0.84, 4: 0.87, 8: 0.9, 64: 0.9})
+    assert [select_k(STATISTICS, made, 64, tolerance)["k"] for tolerance in (2.0, 5.0, 10.0)] == [8, 4, 1]
+    assert select_k(STATISTICS, made, 64, 5.0)["point_k"] == 4 and select_k(STATISTICS, made, 64, 5.0)["tolerance_pp"] == 5.0
+
+
+def test_rules_without_data_are_reported_beside():
+    made = records_of({0: 0.5, 8: 0.9, 64: 0.9})
+    made += [record(STATISTICS, "mp_edge", predict(WITH_GROUPS, [0.8] * 4)),
+             record(STATISTICS, "energy", predict(WITH_GROUPS, [0.9] * 4), param=0.9)]
+    got = select_k(STATISTICS, made, 64)
+    assert got["k"] == 8 and [(r["rule"], r["param"]) for r in got["data_free"]] == [("mp_edge", None), ("energy", 0.9)]
+    assert [r["loss_pp"] for r in got["data_free"]] == pytest.approx([10, 0]) and got["data_free"][0]["upper95"] > 10
+    assert select_k(STATISTICS, records_of({8: 0.9}), 64)["data_free"] == []
+
+
 def test_the_oracle_looks_at_the_gap():
     level = lambda k, gap, loss: {"operator": "top_k", "k": k, "norm_matched": False, "metrics": {"gap": gap},  # noqa: E731
                                   "comparison": {"loss_pp": {"value": loss}}}
