@@ -83,8 +83,10 @@ class Study(Verb):
     Example:  jaxtrunc study configs/paper/*.yaml --out-path runs --resume sweep.limit=2000
     """
 
-    words: Annotated[Positional[tuple[str, ...]], arg(metavar="CONFIG.yaml … section.key=value")]
-    """Grid files, and values that replace those of the files for every cell, such as train.epochs=1."""
+    configs: Annotated[Positional[tuple[str, ...]], arg(metavar="CONFIG.yaml …")]
+    """Grid files; values may follow them."""
+    overrides: Overrides = ()
+    """Values that replace those of the files for every cell, such as train.epochs=1."""
     out_path: Path = Path("runs")
     """Cells are written to OUT/NAME/BASE-TASK-sSEED, NAME being that of the grid."""
     resume: bool = False
@@ -93,10 +95,11 @@ class Study(Verb):
     def run(self) -> None:
         from jaxtrunc.recipes.study import study
 
-        files = [Path(word) for word in self.words if "=" not in word or Path(word).is_file()]
+        words = (*self.configs, *self.overrides)
+        files = [Path(word) for word in words if "=" not in word or Path(word).is_file()]
         if not files:
             raise InputError("study: expected at least one grid file, found none")
-        study(files, tuple(word for word in self.words if Path(word) not in files), self.out_path, resume=self.resume)
+        study(files, tuple(word for word in words if Path(word) not in files), self.out_path, resume=self.resume)
 
 
 @dataclass(kw_only=True)
