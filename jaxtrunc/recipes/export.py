@@ -36,8 +36,8 @@ class ExportRequest:
         """
         operator = spectral.find_operator(self.operator)
         if operator.axis != "rank":
-            raise InputError(f"--operator {self.operator}: has no rank to export; choose top_k, bottom_k, drop_top_k, random_k or "
-                             "flatten_k")
+            able = ", ".join(name for name, other in spectral.OPERATORS.items() if other.axis == "rank")
+            raise InputError(f"--operator {self.operator}: has no rank to export; these have: {able}")
         if operator.random != (self.seed is not None):
             wanted = "needs --seed S" if operator.random else "draws nothing, leave --seed out"
             raise InputError(f"--operator {self.operator}: {wanted}")

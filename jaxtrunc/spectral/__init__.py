@@ -8,12 +8,13 @@
 from jaxtrunc.spectral.damage import drop_damaged
 from jaxtrunc.spectral.decompose import decompose
 from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, Spectrum
-from jaxtrunc.spectral.diagnostics import diagnostics, similarity
+from jaxtrunc.spectral.diagnostics import diagnostics
 from jaxtrunc.spectral.levels import Level, plan_levels
 from jaxtrunc.spectral.operators import OPERATORS, Operator, find_operator
 from jaxtrunc.spectral.reconstruct import Reconstructor, Weights
 from jaxtrunc.spectral.select import select, shape_class
 from jaxtrunc.spectral.shares import divide
+from jaxtrunc.spectral.similarity import similarity, spectral_similarity
 from jaxtrunc.spectral.store import decompose_into, load, save
 from jaxtrunc.spectral.trust import distrust
 from jaxtrunc.spectral.view import Layout, MatrixRef, View, references
@@ -22,4 +23,5 @@ __all__ = [
     "OPERATORS", "Decomposition", "Layout", "Level", "MatrixRef", "MatrixSVD", "Operator", "Reconstructor", "Spectrum",
     "View", "Weights", "decompose", "decompose_into", "diagnostics", "distrust", "divide", "drop_damaged",
     "find_operator", "load", "plan_levels", "references", "save", "select", "shape_class", "similarity",
+    "spectral_similarity",
 ]

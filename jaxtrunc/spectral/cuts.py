@@ -10,22 +10,35 @@ from jaxtrunc.spectral.chains import Chain
 from jaxtrunc.spectral.decomposition import Decomposition, Spectrum
 from jaxtrunc.spectral.levels import Level, check_level, gains_of
 from jaxtrunc.spectral.operators import find_operator
+from jaxtrunc.spectral.perturb import Perturbation
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """What becomes of one matrix: W = W_base + factor · ΔW(gains), by `chain` or, without one, rebuilt exactly."""
+    """What becomes of one matrix: W = W_base + factor · ΔW(gains), by `chain` or, without one, rebuilt exactly.
+
+    With `perturb`, its entries are changed by that at the end.
+    """
 
     gains: np.ndarray
     factor: float = 1.0
     chain: Chain | None = None
+    perturb: Perturbation | None = None
 
     @property
     def end(self) -> str | None:
         """"base" or "ft" where the result is one of the two checkpoints, which is then never rebuilt."""
+        if self.perturb:
+            return None
         if self.factor == 0 or not self.gains.any():
             return "base"
         return "ft" if self.factor == 1 and bool(np.all(self.gains == 1)) else None
+
+    def norms(self, spectrum: Spectrum) -> tuple[float, float]:
+        """‖ΔW − D‖_F and ‖D‖_F, D = W − W_base: what was removed and what is kept. Of a perturbation, over its draws."""
+        if self.perturb:
+            return self.perturb.removed, self.perturb.kept
+        return spectrum.norm(1 - self.factor * self.gains), spectrum.norm(self.factor * self.gains)
 
 
 def cuts_of(level: Level, decomposition: Decomposition) -> tuple[dict[str, Cut], str | None]:
@@ -61,5 +74,7 @@ def _match(spectrum: Spectrum, top: np.ndarray, control: np.ndarray) -> float | 
 
 
 def _cut(spectrum: Spectrum, level: Level, gains: np.ndarray, factor: float) -> Cut:
-    cut, rule = Cut(gains, factor), find_operator(level.operator).chain
+    operator = find_operator(level.operator)
+    perturb = operator.perturb(spectrum, gains, level.param, level.seed or 0) if operator.perturb else None
+    cut, rule = Cut(gains, factor, perturb=perturb), operator.chain
     return cut if cut.end or rule is None else replace(cut, chain=rule(spectrum, gains, level.seed))

@@ -106,20 +106,6 @@ def tail_slope(spectrum: Spectrum) -> float | None:
     return float(np.polyfit(np.log(index + 1), np.log(spectrum.s[index]), 1)[0])
 
 
-def spectrum_distance(one: Spectrum, other: Spectrum) -> float:
-    """Largest difference of cumulative normalised energy, over relative index, between two spectra."""
-    grid = np.linspace(0, 1, 513)
-    curves = [np.interp(grid, np.arange(x.r + 1) / x.r, np.concatenate([[0], np.cumsum(x.s**2) / np.sum(x.s**2)]))
-              for x in (one, other)]
-    return float(np.max(np.abs(curves[0] - curves[1])))
-
-
-def similarity(one: Decomposition, other: Decomposition) -> dict[str, float]:
-    """`spectrum_distance` of every matrix that two runs share: are spectra alike across data sets?"""
-    return {name: spectrum_distance(svd, other.matrices[name]) for name, svd in one.matrices.items()
-            if name in other.matrices and svd.complete and other.matrices[name].complete}
-
-
 def _exp_entropy(shares: np.ndarray) -> float:
     positive = shares[shares > 0]
     return float(np.exp(-np.sum(positive * np.log(positive))))

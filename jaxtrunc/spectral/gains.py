@@ -79,6 +79,11 @@ def interpolate(spectrum: Spectrum, alpha: float) -> Gains:
     return np.full(spectrum.r, float(alpha))
 
 
+def whole(spectrum: Spectrum, share: float) -> Gains:
+    """All of the update, and nothing of it for share 0: `sparsify` chooses among its entries."""
+    return np.full(spectrum.r, float(share > 0))
+
+
 def permutation(spectrum: Spectrum, seed: int) -> np.ndarray:
     """A permutation of 0 … ρ−1 that depends on the seed and the matrix name alone, not on k or the order of the tree."""
     digest = hashlib.sha256(spectrum.name.encode()).digest()

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtrunc.core.errors import InputError, did_you_mean
 from jaxtrunc.spectral.chains import ladder
 from jaxtrunc.spectral.decomposition import Decomposition, Spectrum
-from jaxtrunc.spectral.operators import Operator, find_operator
+from jaxtrunc.spectral.operators import OPERATORS, Operator, find_operator
 
 ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SCOPES = {"per_leaf": lambda spectrum: 1.0, "global": lambda spectrum: 1.0,
@@ -22,7 +22,7 @@ class Level:
 
     Attributes:
       k: components kept per matrix (dropped, for drop_top_k); over all matrices together in the global scopes.
-      param: τ, ρ or α of the operator, or the fraction of r on a rank operator; k and param exclude each other.
+      param: τ, ρ, α or share of the operator, or the fraction of r on a rank operator; k and param exclude each other.
       norm_matched: every ΔW(g) is rescaled to the norm of top_k at the same k or fraction. For interpolate that makes
         α_l(k) = ‖ΔW_top,l‖/‖ΔW_l‖ out of the k or fraction.
       scope: per_leaf, global (raw s) or global_relative (s/‖ΔW‖_F).
@@ -47,8 +47,9 @@ def plan_levels(decomposition: Decomposition, operators: Sequence[str], ranks: S
     """The levels of a sweep, in the order in which they share most work.
 
     interpolate yields one level per α and, norm-matched, one per k or fraction that cuts something: α_l(k) is its only
-    point that belongs to a k (truncation.md, sections 7 and 8). energy and ratio take their parameters from `fractions`,
-    or the operator's own. Ranks default to `default_ranks` where there are no fractions; given ones are taken as given.
+    point that belongs to a k (truncation.md, sections 7 and 8). energy, ratio and sparsify take their parameters from
+    `fractions`, or the operator's own. Ranks default to `default_ranks` where there are no fractions; given ones are taken
+    as given.
 
     Raises:
       InputError: a value out of range, an unknown operator, or one that needs components which the backend did not compute.
@@ -62,26 +63,26 @@ def plan_levels(decomposition: Decomposition, operators: Sequence[str], ranks: S
         operator = find_operator(name)
         if operator.axis == "param":
             values = alphas if name == "interpolate" else fractions or operator.defaults
-            levels += [Level(name, param=float(value)) for value in sorted(set(values))]
-        elif operator.axis is None:
-            levels.append(Level(name))
+            levels += _levels_of(name, [{"param": float(value)} for value in sorted(set(values))], seeds, decomposition.r_max)
         else:
-            levels += _rank_levels(name, amounts, seeds, decomposition.r_max)
-        if operator.control and (match_norm or name == "interpolate"):
-            levels += [replace(level, norm_matched=True) for level in _rank_levels(name, cutting, seeds, decomposition.r_max)]
+            levels += _levels_of(name, amounts if operator.axis else [{}], seeds, decomposition.r_max)
+        if operator.matchable and (match_norm or name == "interpolate"):
+            levels += [replace(level, norm_matched=True) for level in _levels_of(name, cutting, seeds, decomposition.r_max)]
     levels = [replace(level, scope=scope) for level in levels]
     for level in levels:
         check_level(level, decomposition)
     return levels
 
 
-def _rank_levels(name: str, amounts: list[dict], seeds: Sequence[int], r_max: int) -> list[Level]:
+def _levels_of(name: str, amounts: list[dict], seeds: Sequence[int], r_max: int) -> list[Level]:
     operator, ordered = find_operator(name), amounts
     if name == "drop_top_k":  # what drops over half is built up from the last component, the rest down from the full update
         late = [amount for amount in amounts if amount.get("k", 0) > r_max / 2 or amount.get("param", 0.0) > 0.5]
         ordered = late[::-1] + [amount for amount in amounts if amount not in late]
-    return [Level(name, **amount, seed=seed)
-            for seed in (sorted(set(seeds)) if operator.random else (None,)) for amount in ordered]
+    drawn = sorted(set(seeds)) if operator.random else [None]
+    if operator.perturb:  # all seeds share what is perturbed
+        return [Level(name, **amount, seed=seed) for amount in ordered for seed in drawn]
+    return [Level(name, **amount, seed=seed) for seed in drawn for amount in ordered]
 
 
 def check_level(level: Level, decomposition: Decomposition) -> None:
@@ -91,14 +92,15 @@ def check_level(level: Level, decomposition: Decomposition) -> None:
         raise InputError(f"scope '{level.scope}': unknown{did_you_mean(level.scope, SCOPES)}")
     if level.scope != "per_leaf" and (operator.axis != "rank" or operator.random):
         raise InputError(f"operator {level.operator}: has no {level.scope} scope; use top_k, bottom_k or drop_top_k")
-    if level.norm_matched and not operator.control:
-        raise InputError(f"operator {level.operator}: norm matching is for controls of top_k")
+    if level.norm_matched and not operator.matchable:
+        able = ", ".join(name for name, other in OPERATORS.items() if other.matchable)
+        raise InputError(f"operator {level.operator}: is not matched to the norm of top_k; these are: {able}")
     if not _has_amount(level, operator):
         raise InputError(f"operator {level.operator}: found k = {level.k}, parameter = {level.param}; it takes "
                          + {"rank": "k or a fraction", "param": "a parameter", None: "neither"}[operator.axis])
     if (level.k or 0) < 0 or (level.param is not None and not 0 <= level.param <= 1):
         raise InputError(f"operator {level.operator}: k = {level.k}, parameter = {level.param}; k is at least 0, "
-                         "a fraction, τ, ρ or α lies in [0, 1]")
+                         "a fraction, τ, ρ, α or share lies in [0, 1]")
     if operator.random and level.seed is None:
         raise InputError(f"operator {level.operator}: needs a seed")
     partial = next((svd for svd in decomposition.matrices.values() if not svd.complete), None)
@@ -121,7 +123,7 @@ def gains_of(level: Level, decomposition: Decomposition) -> dict[str, np.ndarray
     """Gains `(r,)` of every matrix at a level, by name, before norm matching."""
     operator = find_operator(level.operator)
     amounts = _amounts(level, operator, decomposition)
-    seed = (level.seed,) if operator.random else ()
+    seed = (level.seed,) if operator.random and not operator.perturb else ()
     return {name: operator.gains(svd, *amounts(svd), *seed) for name, svd in decomposition.matrices.items()}
 
 

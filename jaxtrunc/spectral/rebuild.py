@@ -37,12 +37,14 @@ class Rebuilder:
             return
         base = read_matrix(self._base[self.svd.ref.path], self.svd.ref).astype(np.float32, copy=False)
         update = self.update(cut)
+        if cut.perturb:
+            update = cut.perturb.apply(update)
         if cut.factor != 1:
             update = update * np.float32(cut.factor)
         np.add(update, base, out=out)
 
     def update(self, cut: Cut) -> Float[np.ndarray, "m n"]:
-        """D = ΔW(g), float32, before the norm factor; do not write to it."""
+        """D = ΔW(g), float32, before perturbation and norm factor; do not write to it."""
         if cut.chain is None:
             return self._exact(cut.gains)
         self._advance(cut.chain)

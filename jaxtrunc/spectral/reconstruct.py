@@ -12,6 +12,7 @@ from jaxtrunc.spectral.cuts import Cut, cuts_of
 from jaxtrunc.spectral.decompose import core_count
 from jaxtrunc.spectral.decomposition import Decomposition, Spectrum
 from jaxtrunc.spectral.levels import Level
+from jaxtrunc.spectral.operators import find_operator
 from jaxtrunc.spectral.rebuild import Rebuilder
 from jaxtrunc.spectral.roundoff import Roundoff, cast_error, roundoff
 from jaxtrunc.spectral.view import MatrixRef, writable_matrix
@@ -99,7 +100,13 @@ class Reconstructor:
         So slicing the first k rows and columns of a top_k adapter of rank K is the one of rank k. Matrices that keep
         nothing, and those that `only` leaves out, are not there. The full update is given by its ρ numerically non-zero
         components.
+
+        Raises:
+          InputError: as `weights`, or the operator changes single entries, so that the update has full rank and no factors.
         """
+        if find_operator(level.operator).perturb:
+            raise InputError(f"operator {level.operator}: it changes single entries, so its update has full rank and makes no "
+                             "adapter; export --format hf")
         cuts, reason = cuts_of(level, self._decomposition)
         if reason is not None:
             raise InputError(reason)

@@ -27,8 +27,7 @@ def roundoff(errors: Mapping[str, float], cuts: Mapping[str, Cut], matrices: Map
     """Cast error of each W(k), by name, relative to ‖ΔW − c·ΔW(g)‖_F and ‖c·ΔW(g)‖_F (truncation.md, section 3)."""
     ratios, deltas = [], []
     for name, error in errors.items():
-        cut, svd = cuts[name], matrices[name]
-        removed, kept = svd.norm(1 - cut.factor * cut.gains), svd.norm(cut.factor * cut.gains)
+        removed, kept = cuts[name].norms(matrices[name])
         if removed:
             ratios.append(error / removed)
         if kept:

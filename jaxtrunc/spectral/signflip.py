@@ -1,11 +1,12 @@
 """The noise edge of an update without assuming equal variances: its entries with random signs."""
 
-import hashlib
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy.sparse.linalg import svds
+
+from jaxtrunc.spectral.draws import generator_for
 
 DRAWS = 20
 TOLERANCE = 1e-2
@@ -33,12 +34,6 @@ def largest(tall: Float[np.ndarray, "long r"]) -> float:
     start = np.ones(tall.shape[1], np.float32)  # so that the same matrix gives the same bits
     tolerance: Any = TOLERANCE  # the stub says int
     return float(np.max(np.asarray(svds(tall, k=1, v0=start, tol=tolerance, return_singular_vectors=False))))
-
-
-def generator_for(name: str, purpose: str) -> np.random.Generator:
-    """A generator that depends on the matrix name and the purpose alone."""
-    digest = hashlib.sha256(f"{purpose}:{name}".encode()).digest()
-    return np.random.default_rng(np.frombuffer(digest, "<u4"))
 
 
 def _flipped(tall: np.ndarray, generator: np.random.Generator) -> np.ndarray:
