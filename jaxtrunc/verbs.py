@@ -210,7 +210,7 @@ class Decompose(Verb):
 class Sweep(Verb):
     """Evaluate a decomposed run at many truncations, for accuracy and for the gap between groups; write the report.
 
-    Operators: top_k, bottom_k, drop_top_k, random_k, energy, ratio, mp_edge, dg_hard, flatten_k, interpolate.
+    Operators: top_k, bottom_k, drop_top_k, random_k, interpolate, energy, ratio, mp_edge, dg_hard, flatten_k, sparsify, noise.
 
     Example:  jaxtrunc sweep runs/mine --task task.yaml --operators top_k,random_k --ranks 0,1,2,4,8 --seeds 0,1,2,3,4
     """
@@ -224,7 +224,7 @@ class Sweep(Verb):
     ranks: Annotated[str | None, arg(metavar="K,…")] = None
     """Components kept per matrix; default: 0, 1, 2, 4, … and full."""
     fractions: Annotated[str, arg(metavar="X,…")] = ""
-    """Shares of the rank of each matrix, between 0 and 1."""
+    """Shares of the rank of each matrix (of its entries, for sparsify), between 0 and 1."""
     alphas: Annotated[str, arg(metavar="X,…")] = ",".join(map(str, SweepSettings.alphas))
     """Points of the interpolation W_base + α ΔW."""
     seeds: Annotated[str, arg(metavar="S,…")] = ",".join(map(str, SweepSettings.seeds))
@@ -291,7 +291,7 @@ class Export(Verb):
     out_path: Path
     """Directory to write; refused if not empty."""
     operator: str = "top_k"
-    """top_k, bottom_k, drop_top_k, random_k or flatten_k."""
+    """top_k, bottom_k, drop_top_k, random_k, flatten_k, or noise (hf only)."""
     seed: int | None = None
     """Draw of a random operator."""
     match_norm: bool = False
