@@ -16,7 +16,7 @@ from jaxtrunc.evals import cells as weigh
 from jaxtrunc.evals.accuracy import accuracy_weights
 from jaxtrunc.evals.bootstrap import percentile_interval
 from jaxtrunc.evals.comparison import entry, quotient
-from jaxtrunc.evals.intervals import covers_zero
+from jaxtrunc.evals.intervals import Interval, covers_zero, linear_interval, paired_interval
 from jaxtrunc.evals.records import decode_predictions
 from jaxtrunc.evals.statistics import Statistics
 
@@ -66,13 +66,17 @@ class Curves:
         self._draws = statistics.draws
         self.ends = {record["operator"]: i for i, record in enumerate(records) if record["operator"] in ("base", "ft")}
         self._columns = _columns(records)
-        self._anchors = {name: {(None, share): {None: self.ends[end]} for share, end in ANCHORS.get(name, {}).items()
-                                if end in self.ends} for name in self._columns}
+        self._anchors = {name: self._ends_of(name) for name in self._columns}
 
     @property
     def names(self) -> list[str]:
         """Names of the curves, such as `top_k` or `norm-matched random_k`."""
         return list(self._columns)
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether the primary gap of this split is defined."""
+        return self._gap is not None
 
     def points(self, name: str) -> list[Point]:
         """The points of a curve, in increasing order."""
@@ -89,6 +93,23 @@ class Curves:
     def gap(self, name: str, point: Point) -> Track | None:
         """Signed primary gap at a point, averaged over seeds."""
         return self._averaged(self._gap, name, point)
+
+    def edge_interval(self, terms: Sequence[tuple[float, str, Point]]) -> Interval | None:
+        """MOVER limits of Σ c · gap over points (c, curve, point), where a cell of one is at 0 or 1; else None.
+
+        Also None where seeds take part, whose spread only the resamples have, and where all points answer alike.
+        """
+        columns = [self._at(name, point) for _, name, point in terms]
+        if self._gap is None or any(None not in found for found in columns):
+            return None
+        models, shares = [found[None] for found in columns], [share for share, _, _ in terms]
+        right = self.panel.correct[models]
+        if (right == right[0]).all() or not self.panel.at_edge(self._gap, *models):
+            return None
+        if len(models) == 2 and shares[0] == -shares[1]:
+            return paired_interval(shares[0] * self._gap, self.panel.cells.index, right[0], right[1])
+        weights = np.concatenate([share * self._gap for share in shares])
+        return linear_interval(weights, self.panel.accuracies[models].ravel(), np.tile(self.panel.cells.counts, len(models)))
 
     def gain(self) -> dict[str, Any] | None:
         """Accuracy of FT minus that of base."""
@@ -134,12 +155,19 @@ class Curves:
     def _averaged(self, weights: weigh.Weights, name: str, point: Point) -> Track | None:
         if weights is None:
             return None
-        columns = self._columns[name].get(point) or self._anchors[name][point]
+        columns = self._at(name, point)
         rows = np.stack([self.panel.track(weights, column) for column in columns.values()], axis=1)
         if None in columns:
             return Track(rows[:, 0])
         resampled = np.take_along_axis(rows, self._seed_draws(len(columns)), axis=1)
         return Track(resampled.mean(axis=1), sound=len(columns) >= LEAST_SEEDS)
+
+    def _ends_of(self, name: str) -> dict[Point, dict[int | None, int]]:
+        return {(None, share): {None: self.ends[end]} for share, end in ANCHORS.get(name, {}).items() if end in self.ends}
+
+    def _at(self, name: str, point: Point) -> dict[int | None, int]:
+        """Seed → position of the record at a point or end of a curve."""
+        return self._columns[name].get(point) or self._anchors[name][point]
 
     def _seed_draws(self, seeds: int) -> np.ndarray:
         """(1+B, seeds) which seeds each resample holds; the same for every point and curve."""
@@ -160,11 +188,13 @@ def matched(targets: Curves, name: str, accuracy: float, points: Sequence[Point]
     if abs(found[nearest] - accuracy) <= MATCHED_WITHIN:
         return {nearest: 1.0}
     found = _accuracies(targets, name, targets.anchors(name)) | found
-    below = [point for point in found if found[point] < accuracy]
-    above = [point for point in found if found[point] > accuracy]
+    below = [point for point in found if found[point] <= accuracy]
+    above = [point for point in found if found[point] >= accuracy]
     if not below or not above:
         return None
     low, high = max(below, key=found.__getitem__), min(above, key=found.__getitem__)
+    if found[low] == found[high]:
+        return {low: 1.0}
     share = (accuracy - found[low]) / (found[high] - found[low])
     return {low: float(1 - share), high: float(share)}
 

@@ -183,23 +183,27 @@ def _advantages(test: Curves, validation: Curves | None, k: int | None) -> dict[
     names = control_names(test.names)
     absent: dict[str, dict[str, Any] | str] = {name: "it was not run" for name in REQUIRED if name not in names}
     target = validation.accuracy("top_k", (k, None)) if validation and k and (k, None) in validation.points("top_k") else None
-    top = test.gap("top_k", (k, None)) if (k, None) in test.points("top_k") else None
-    if validation is None or target is None or top is None:
+    if validation is None or target is None or (k, None) not in test.points("top_k") or not test.has_gap:
         return absent | dict.fromkeys(names, "top_k has no point at k* to compare with")
     mixes = {name: matched(validation, name, float(target.rows[0]), test.points(name)) for name in names}
-    return absent | {name: _advantage(test, name, mix, top) for name, mix in mixes.items()}
+    return absent | {name: _advantage(test, name, mix, (k, None)) for name, mix in mixes.items()}
 
 
-def _advantage(test: Curves, name: str, mix: Mapping[Point, float] | None, top: Track) -> dict[str, Any] | str:
+def _advantage(test: Curves, name: str, mix: Mapping[Point, float] | None, chosen: Point) -> dict[str, Any] | str:
     """|gap| of the control at matched accuracy minus |gap| of top_k at k*, with the points that were mixed."""
     if mix is None:
         return "no setting has the validation accuracy of top_k at k*, and no two bracket it"
-    tracks = [test.gap(name, point) for point in mix]
-    rows = sum(share * track.rows for share, track in zip(mix.values(), tracks, strict=True) if track)
-    sound = all(track.sound for track in tracks if track)
-    difference = Track(np.abs(rows), sound) - Track(np.abs(top.rows))
+    tracks = {point: track for point in mix if (track := test.gap(name, point))}
+    mixed = np.sum([mix[point] * track.rows for point, track in tracks.items()], axis=0)
+    control = Track(mixed, all(track.sound for track in tracks.values()))
+    top = test.gap("top_k", chosen)
+    assert top is not None and len(tracks) == len(mix), "a split with a gap has it at every point"
+    difference = Track(np.abs(control.rows), control.sound) - Track(np.abs(top.rows))
+    signs = [math.copysign(1.0, track.rows[0]) for track in (control, top)]
+    terms = [*((signs[0] * share, name, point) for point, share in mix.items()), (-signs[1], "top_k", chosen)]
+    found = difference.entry()
     points = [{"k": k, "param": param, "share": share} for (k, param), share in mix.items()]
-    return difference.entry() | {"points": points}
+    return found | {"interval": test.edge_interval(terms) or found["interval"], "points": points}
 
 
 def _above(entry: Entry, limit: float) -> bool:

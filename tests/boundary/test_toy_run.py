@@ -1,25 +1,34 @@
 """The boundary case end to end on the embedded model: what `jaxtrunc run` makes of it."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
+import yaml
 from toy_boundary import boundary_task, opinion_rows
 
-from jaxtrunc.config import RunConfig, SweepSettings
 from jaxtrunc.demo import ASSETS
 from jaxtrunc.evals import open_records
-from jaxtrunc.recipes.run import run_config
-from jaxtrunc.train.settings import TrainSettings
+
+
+def run(folder, config):
+    """`jaxtrunc run` on one device, in a process of its own: eight virtual ones wait for each other on a busy machine."""
+    (folder / "toy.yaml").write_text(yaml.safe_dump(config))
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    command = [sys.executable, "-m", "jaxtrunc", "run", folder / "toy.yaml", "--out-path", folder / "run", "-q"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.mark.slow
 def test_permuted_labels_collapse_to_base(tmp_path):
     """Method specification, section 11: |decoupling| ≤ 0.1, its interval within ±0.25, at least 500 rows in every cell."""
     task = boundary_task(tmp_path, opinion_rows({"train": 3000, "validation": 1000, "test": 2400}))
-    config = RunConfig(name="toy", base_model=str(ASSETS / "model"), task=task,
-                       train=TrainSettings(learning_rate=1e-3, epochs=1, batch_size=32),
-                       sweep=SweepSettings(operators=("top_k", "interpolate"), alphas=(0.5,), batch_size=64))
-    run_config(config, tmp_path, tmp_path / "run", resume=False)
+    run(tmp_path, {"name": "toy", "base_model": str(ASSETS / "model"), "task": task,
+                   "train": {"learning_rate": 1e-3, "epochs": 1, "batch_size": 32},
+                   "sweep": {"operators": ["top_k", "interpolate"], "alphas": [0.5], "batch_size": 64}})
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     verdict = results["verdict"]
     assert verdict["ft_gap"]["interval"][0] > 0.2 and verdict["accuracy_gain"]["value"] > 0.1, "the marker was learned"

@@ -9,6 +9,7 @@ from toy_splits import make_truth, predict, record
 
 from jaxtrunc.core.jsonio import dumps
 from jaxtrunc.evals import Statistics, select_k, study_statistics
+from jaxtrunc.evals.intervals import paired_interval
 from jaxtrunc.evals.verdict import Evidence, judge
 
 
@@ -136,3 +137,29 @@ def test_a_task_without_attributes():
     test = [record(statistics, name, predict(TEST, rates(a, g)), **level) for name, a, g, level in [*ENDS, *TOP]]
     got = study_statistics(statistics, test, None, [], None, 64)
     assert got["label"] == "not tested" and got["ft_gap"] is None
+
+
+def test_an_advantage_with_a_cell_at_one_has_a_mover_interval():
+    """The bootstrap sees no spread in a cell where a model is always right; Newcombe's paired interval does."""
+    top = [("top_k", 0.75, 0.02, {"k": 1}), ("top_k", 0.8, 0.04, {"k": 4}), ("top_k", 0.8, 0.4, {"k": 64})]
+    levels = [("ft", 0.8, 0.4, {}), ("base", 0.6, 0.02, {}), *top, ("interpolate", 0.8, 0.39, {"param": 0.9})]
+    got = verdict(levels)["advantage"]["interpolate"]
+    assert got["points"] == [{"k": None, "param": 0.9, "share": 1.0}] and got["value"] == pytest.approx(0.35)
+    certain = verdict([*levels[:-1], ("interpolate", 0.8, 0.4, {"param": 0.9})])["advantage"]["interpolate"]
+    mixed = verdict([*levels[:-1], ("interpolate", 0.7, 0.1, {"param": 0.9}), ("interpolate", 0.82, 0.36, {"param": 1.1})])
+    mixed = mixed["advantage"]["interpolate"]
+    assert [point["param"] for point in mixed["points"]] == [1.0] and mixed["value"] == pytest.approx(0.36), "as accurate as FT"
+    cells = STATISTICS.cells("marker")
+    models = [predict(TEST, rates(0.8, g)) == TEST.labels for g in (0.4, 0.04)]
+    wanted = paired_interval(np.array([0.5, -0.5, -0.5, 0.5]), cells.index, *models)
+    assert models[0][cells.index == 0].all() and certain["interval"] == pytest.approx(wanted)
+
+
+def test_a_mixture_with_a_cell_at_one():
+    top = [("top_k", 0.75, 0.02, {"k": 1}), ("top_k", 0.795, 0.04, {"k": 4}), ("top_k", 0.8, 0.4, {"k": 64})]
+    got = verdict([("ft", 0.8, 0.4, {}), ("base", 0.6, 0.02, {}), *top, ("interpolate", 0.7, 0.1, {"param": 0.9})])
+    mixed = got["advantage"]["interpolate"]
+    assert [point["param"] for point in mixed["points"]] == [0.9, 1.0] and got["k"] == 4
+    value = 0.05 * 0.1 + 0.95 * 0.4 - 0.04
+    low, high = mixed["interval"]
+    assert mixed["value"] == pytest.approx(value, abs=2e-3) and low < value < high and 0.05 < high - low < 0.12
