@@ -151,16 +151,16 @@ def _missing(reduced: bool, cheap: bool, decoupled: Entry) -> list[str]:
 
 
 def _at_selected(statistics: Statistics, records: Sequence[Record], k: int | None) -> dict[str, Entry]:
-    """R(k*) and L(k*) of top_k; FT itself stands for a k* that was not evaluated."""
+    """R(k*) and L(k*) of top_k; FT itself stands for a k* that was not evaluated, and at k* = 0 no R is claimed."""
     truth = statistics.truth
     if k is None or truth.primary is None:
         return {"reduction": None, "loss_pp": None}
-    ft = next(record for record in records if record["operator"] == "ft")
-    model = next((r for r in records if curve_name(r) == "top_k" and r["k"] == k), ft)
+    ft, base = (next(record for record in records if record["operator"] == end) for end in ("ft", "base"))
+    model = next((r for r in records if curve_name(r) == "top_k" and r["k"] == k), ft if k else base)
     models = [decode_predictions(record["predictions"]) for record in (model, ft)]
     panel = statistics.panel(truth.primary, models)
     weights = weigh.gap(panel.cells, truth.directions.get(truth.primary))
-    return {"reduction": comparison.reduction(panel, weights), "loss_pp": comparison.loss(*accuracy_panel(statistics, models))}
+    return {"reduction": comparison.reduction(panel, weights) if k else None, "loss_pp": comparison.loss(*accuracy_panel(statistics, models))}
 
 
 def _specificity(curves: Curves, full_rank: int) -> dict[str, Entry]:

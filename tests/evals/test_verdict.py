@@ -125,6 +125,12 @@ def test_accuracy_lost_before_the_gap_refutes():
     assert verdict([*ENDS, *worse])["label"] == "refuted"
 
 
+def test_at_k_zero_no_reduction_is_claimed():
+    flat = [("ft", 0.8, 0.3, {}), ("base", 0.8, 0.02, {}), ("top_k", 0.8, 0.1, {"k": 4}), ("top_k", 0.8, 0.3, {"k": 64})]
+    got = verdict(flat)
+    assert got["k"] == 0 and got["label"] == "not tested" and got["reduction"] is None and got["loss_pp"]["value"] == 0
+
+
 def test_without_validation_nothing_is_tested():
     got = verdict([*ENDS, *TOP, *LINE], validated=False)
     assert got["label"] == "not tested" and "k*" in got["reasons"][0] and got["reduction"] is None
