@@ -9,6 +9,7 @@ from jaxtrunc.core.rundir import RunDir
 from jaxtrunc.recipes.bench import TRAIN, open_bench
 from jaxtrunc.recipes.decompose import decompose
 from jaxtrunc.recipes.finetune import finetune_on
+from jaxtrunc.recipes.lora import check_lora, lora_on
 from jaxtrunc.recipes.pair import open_side, recall_pair
 from jaxtrunc.recipes.report import announce
 from jaxtrunc.recipes.sweep import ARTEFACT, check_settings, sweep_on
@@ -37,14 +38,15 @@ def make_run(config: RunConfig, directory: Path, out: Path, *, resume: bool) -> 
     check_settings(config.sweep)
     base = located(config.base_model, directory)
     side = open_side(base)
-    task = config.task if isinstance(config.task, dict) else directory / config.task
-    splits = (config.sweep.split, *([] if config.model else [TRAIN]))
-    bench = open_bench(task, directory, side.source.directory, splits, config.sweep.limit)
+    splits = (config.sweep.split, *([TRAIN] if config.model is None or config.lora.ranks else []))
+    bench = open_bench(config.task, directory, side.source.directory, splits, config.sweep.limit)
+    check_lora(side, bench, config)
     cell = RunDir(out)
     cell.check_free(ARTEFACT, resume=resume)
     model = located(config.model, directory) if config.model else str(out / "model")
     if config.model is None:
         finetune_on(side, bench, out, FinetuneConfig(config.train, config.mesh), resume=resume)
+    lora_on(side, bench, cell, config, resume=resume)
     decompose(base, model, out, config.decompose, resume=resume)
     cell.note("run", {"config": dataclasses.asdict(config)})
     sweep_on(cell, recall_pair(cell), bench, config.sweep, config.mesh, resume=resume)

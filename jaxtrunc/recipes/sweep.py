@@ -18,6 +18,7 @@ from jaxtrunc.core.rundir import RunDir, open_run
 from jaxtrunc.evals import VALIDATION, EvalSet, Scorer, Sweep
 from jaxtrunc.evals.sweep import describe_level
 from jaxtrunc.models import Execution
+from jaxtrunc.recipes.adapters import lora_facts, lora_warnings, trained_adapters
 from jaxtrunc.recipes.bench import Bench, open_bench
 from jaxtrunc.recipes.boundary import extra_sets
 from jaxtrunc.recipes.decompose import stored_decomposition
@@ -63,6 +64,7 @@ def sweep_on(run: RunDir, pair: Pair, bench: Bench, settings: SweepSettings, mes
         if is_main():
             study = Study(run, pair, bench, decomposition, settings, {rows.split: rows for rows in eval_sets})
             warnings = [*bench.data.warnings, *_pair_warnings(pair, decomposition, settings), *outcome.warnings,
+                        *lora_warnings(lora_facts(run)),
                         *_level_warnings(outcome.records)]
             jsonio.write_json(run / RESULTS, build_results(study, outcome.records, warnings))
         run.seal(RESULTS)
@@ -77,7 +79,8 @@ def check_settings(settings: SweepSettings) -> None:
     if not settings.operators:
         raise InputError("--operators: expected at least one name, found none")
     for flag, values, low, high in (("--ranks", settings.ranks or (), 0, None), ("--fractions", settings.fractions, 0, 1),
-                                    ("--seeds", settings.seeds, 0, None), ("--batch-size", (settings.batch_size,), 1, None)):
+                                    ("--seeds", settings.seeds, 0, None), ("--batch-size", (settings.batch_size,), 1, None),
+                                    ("sweep.tolerance_pp", (settings.tolerance_pp,), 0, 100)):
         for value in values:
             if value < low or (high is not None and value > high):
                 upper = "" if high is None else f" and at most {high}"
@@ -107,6 +110,7 @@ def _evaluate(run: RunDir, pair: Pair, decomposition: spectral.Decomposition, le
     weights = LevelWeights(pair, decomposition, settings.residual, compute)
     scorer = Scorer(pair.cfg, Execution(), compute)
     loop = Sweep(run.path, scorer, eval_sets, dtype=DTYPE, log_samples=settings.log_samples)
+    adapters = trained_adapters(run)
     wait_for_all("records are read")  # before process 0 adds any: all must leave out the same levels
 
     def every_level() -> Iterator:
@@ -114,8 +118,10 @@ def _evaluate(run: RunDir, pair: Pair, decomposition: spectral.Decomposition, le
             yield weights.describe_end(end), lambda end=end: weights.end(end)
         for level in levels:
             yield weights.describe(level), lambda level=level: weights.at(level)
+        for rank, directory in adapters.items():
+            yield weights.describe_adapter(rank), lambda directory=directory: weights.adapter(directory)
 
-    with progress("sweep", len(levels) + 2) as advance:
+    with progress("sweep", len(levels) + 2 + len(adapters)) as advance:
         return loop.run(every_level(), advance)
 
 
@@ -128,10 +134,6 @@ def _pair_warnings(pair: Pair, decomposition: spectral.Decomposition, settings: 
             ("base", "the full rank is not the fine-tuned model")
         warnings.append(f"{len(changes)} tensors outside the cut matrices were changed by fine-tuning and keep their {kept} value, "
                         f"so {end}: {in_words(changes)}")
-    rounded = [name for name, svd in decomposition.matrices.items() if svd.zero_share > 0.2]
-    if rounded:
-        warnings.append(f"{len(rounded)} matrices look like bf16 checkpoints (over 20 % of ΔW is exactly zero): their tail "
-                        f"is rounding noise, for example {rounded[0]}")
     if jax.default_backend() != "cpu":
         warnings.append("evaluated on an accelerator: scores agree with other devices within 1e-4, not bit for bit")
     return warnings

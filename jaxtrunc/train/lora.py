@@ -58,15 +58,15 @@ class Adapter:
 
         The draw for a matrix depends on the seed, its name and the rank alone.
         """
-        def draw() -> Flat:
+        def draw(key: jax.Array) -> Flat:
             leaves = {}
             for target in self.targets:
                 first, second = _paths(target)
-                leaves[first] = _uniform(seed, target, self._rank(target))
+                leaves[first] = _uniform(key, target, self._rank(target))
                 leaves[second] = jnp.zeros((len(target.layers), self._rank(target), target.shape[2]))
             return leaves
 
-        return jax.jit(draw, out_shardings=None if mesh is None else replicated(mesh))()
+        return jax.jit(draw, out_shardings=None if mesh is None else replicated(mesh))(jax.random.key(seed))
 
     def applied(self, params: Params) -> Params:
         """The tree that the model takes: every layer has factors (zero where it has none of its own), B times the scale."""
@@ -121,9 +121,9 @@ def _paths(target: Target) -> tuple[str, str]:
     return factor_path(target.path, "lora_a"), factor_path(target.path, "lora_b")
 
 
-def _uniform(seed: int, target: Target, rank: int) -> jax.Array:
+def _uniform(key: jax.Array, target: Target, rank: int) -> jax.Array:
     """A of all layers of a target, (n, in, r)."""
     bound = 1 / math.sqrt(target.shape[1])
     numbers = np.array([int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) for name in target.names], np.uint32)
-    keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(numbers)
+    keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)
     return jax.vmap(lambda key: jax.random.uniform(key, (target.shape[1], rank), minval=-bound, maxval=bound))(keys)

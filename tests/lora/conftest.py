@@ -35,7 +35,7 @@ def base(tmp_path_factory) -> Base:
     torch = pytest.importorskip("torch")
     from transformers import AutoModelForCausalLM, Qwen2Config
 
-    config = Qwen2Config(vocab_size=24, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
+    config = Qwen2Config(vocab_size=24, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
                          num_key_value_heads=1, max_position_embeddings=64, tie_word_embeddings=True, initializer_range=0.2)
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("lora") / "base"

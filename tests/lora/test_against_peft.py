@@ -19,8 +19,8 @@ from jaxtrunc.models import Execution, head_logits, hidden_states, load_params
 from jaxtrunc.recipes.pair import open_side
 from jaxtrunc.train import TrainSettings
 from jaxtrunc.train.batches import step_batch
-from jaxtrunc.train.loss import loss_sum
 from jaxtrunc.train.lora import SCALE, Adapter, train_lora
+from jaxtrunc.train.loss import loss_sum
 
 RANK = 4
 
@@ -111,21 +111,22 @@ def test_gradients_are_those_of_autograd(base, torch_base, adapter, factors, fre
     for name, pair in gradients.items():
         for side, ours in zip("AB", pair, strict=True):
             theirs = torch_factor(model, name, side).grad.numpy()
-            np.testing.assert_allclose(ours, theirs, atol=1e-6 * max(1, np.abs(theirs).max()), err_msg=f"{name} {side}")
+            np.testing.assert_allclose(ours, theirs, atol=1e-5 * max(1, np.abs(theirs).max()), err_msg=f"{name} {side}")
             assert (fresh and side == "A") == (not ours.any())  # dL/dA is zero while B is
 
 
 def test_steps_of_adamw_are_those_of_torch(base, torch_base, tmp_path):
+    """With an epsilon of 1e-3, so that rounding in entries whose gradient is nearly zero is not blown up to whole steps."""
     import torch
 
     adapter, steps = Adapter(base.targets(), RANK), 6
     settings = TrainSettings(learning_rate=1e-2, schedule="constant", warmup_share=0, weight_decay=0.1, clip=None, epochs=9,
-                             max_steps=steps, batch_size=8, keep="last", seed=4)
+                             max_steps=steps, batch_size=8, keep="last", seed=4, epsilon=1e-3)
     stream = RandomStream()
     model = with_peft(torch_base, adapter, adapter.start(4, None))
     params = train_lora(base.params, base.cfg, adapter, stream, settings, tmp_path, execution=Execution())
     trained = [weight for weight in model.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=1e-2, weight_decay=0.1)
+    optimiser = torch.optim.AdamW(trained, lr=1e-2, weight_decay=0.1, eps=1e-3)
     for seed in stream.seen[:steps]:
         optimiser.zero_grad()
         torch_loss(model, make_batch(seed)).backward()
@@ -139,7 +140,7 @@ def test_steps_of_adamw_are_those_of_torch(base, torch_base, tmp_path):
     assert moved > 0.03
 
 
-@pytest.mark.parametrize("layers", [None, (0, 2)], ids=["all layers", "two of three"])
+@pytest.mark.parametrize("layers", [None, (1,)], ids=["all layers", "one of two"])
 def test_the_exported_adapter_in_peft_and_back(base, torch_base, tmp_path, layers):
     peft = pytest.importorskip("peft")
     adapter = Adapter(base.targets(layers), 12)  # above the 8 columns of k_proj and v_proj, where it is capped
@@ -147,7 +148,7 @@ def test_the_exported_adapter_in_peft_and_back(base, torch_base, tmp_path, layer
     ours = our_logits(adapter.applied(unflatten(flatten(base.params) | factors)), base, batch)
     write_adapter(tmp_path / "a", adapter.by_name(unflatten(factors)), base_ref=str(base.folder), title="t", notes="n", scale=SCALE)
     model = peft.PeftModel.from_pretrained(torch_base, tmp_path / "a").eval()
-    assert sum("lora_A" in name for name, _ in model.named_parameters()) == 7 * len(layers or range(3))
+    assert sum("lora_A" in name for name, _ in model.named_parameters()) == 7 * len(layers or range(2))
     assert_same_rows(ours, torch_forward(model, batch).detach().numpy(), batch, atol=2e-5)
     imported = load_params(open_side(f"{base.folder}+{tmp_path / 'a'}").leaves)
     assert_same_rows(our_logits(imported, base, batch), ours, batch, atol=2e-5)
