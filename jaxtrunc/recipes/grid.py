@@ -13,7 +13,7 @@ from jaxtrunc.core.errors import InputError, refuse_unknown_keys, shown
 from jaxtrunc.core.yamlio import read_yaml
 
 SECTIONS = tuple(key.name for key in fields(RunConfig) if key.name not in ("name", "base_model", "task", "out_path"))
-PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,14 @@ def _of_one_cell(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def label_of(ref: str) -> str:
     """A name from a REF or a path: its last part, without revision and ending."""
     last = ref.partition("@")[0].rstrip("/").rpartition("/")[2].removesuffix(".yaml")
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", last).lstrip(".-") or "model"
+    return re.sub(r"[^A-Za-z0-9_-]", "_", last).lstrip("-") or "model"
 
 
 def _check(grid: Grid, path: Path) -> None:
     for key, names in (("name", [grid.name]), ("base_models", grid.base_models), ("tasks", grid.tasks)):
         for name in names:
             if not isinstance(name, str) or not PLAIN_NAME.fullmatch(name):
-                raise InputError(f"{path}: {key}: expected names of letters, digits, '_', '.' and '-', found {shown(name)}")
+                raise InputError(f"{path}: {key}: expected names of letters, digits, '_' and '-', found {shown(name)}")
     if len(set(grid.seeds)) < len(grid.seeds):
         raise InputError(f"{path}: seeds: each must be there once, found {list(grid.seeds)}")
     if "seed" in grid.train:

@@ -15,11 +15,11 @@ from jaxtrunc.planning.stage import operations
 from jaxtrunc.recipes.grid import Cell, read_grid
 from jaxtrunc.recipes.ledger import in_words as time_in_words
 from jaxtrunc.recipes.plan import What, Where, plan, planned_config
-from jaxtrunc.recipes.plan_tables import PIPE_WIDTH
 from jaxtrunc.spectral import plan_levels
 
 UNKNOWN = "–"
-COLUMNS = ("base-task", "runs", "mesh", "each device", "each host", "disk", "training", "LoRA", "sweep", "time of a run", "fits")
+PIPE_WIDTH = 160
+COLUMNS = ("base-task", "runs", "mesh", "each device", "each host", "disk", "training", "LoRA", "sweep", "time of a run")
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ def amount(config: RunConfig, plan: Plan) -> Amount:
 def print_rows(rows: list[Row], tflops: float | None) -> None:
     """The table on standard output."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False, highlight=False)
-    table = Table(*COLUMNS)
+    table = Table(*(Column(name, no_wrap=True) for name in COLUMNS))
     for row in rows:
         table.add_row(*_cells(row, tflops))
     console.print(table)
@@ -121,8 +121,8 @@ def _cells(row: Row, tflops: float | None) -> tuple[str, ...]:
     work = (row.effort.finetuning, row.effort.adapters, row.effort.sweep)
     axes = [f"{axis}={size}" for axis, size in asdict(made.machine.mesh).items() if size > 1]
     return (f"{first.base}-{first.task}", str(len(row.cells)), ",".join(axes) or "1 device", device, host,
-            in_words(sum(stage.disk for stage in made.stages)), *(UNKNOWN if part is None else operations(part) for part in work),
-            UNKNOWN if time is None else time_in_words(time), "yes" if made.fits else "no")
+            in_words(sum(stage.disk for stage in made.stages)), *(operations(part) if part else UNKNOWN for part in work),
+            UNKNOWN if time is None else time_in_words(time))
 
 
 def _time(row: Row, tflops: float | None) -> float | None:
