@@ -1,18 +1,16 @@
-"""A word tokenizer that knows the label words, TFDS data sets prepared without TensorFlow, and an installed toy plug-in."""
+"""A tokenizer that knows the label words, TFDS data sets prepared without TensorFlow, and an installed toy plug-in."""
 
-import importlib.metadata
 import os
-import shutil
+import shlex
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 from official import civil_comments_csv, mnli_rows
+from page import commands_of_the_page
+from toy_install import TOY, install
 
-TOY = Path(__file__).parent / "toy_plugin"
-WORDS = ["?", ".", "Answer", ":", "good", "bad", "yes", "no", "maybe"]
 # what the preparation step of docs/benchmarks.md does, with the builders' downloads replaced by local files
 LOCAL_DOWNLOADS = """
 import json, os
@@ -30,12 +28,6 @@ CivilComments._split_generators = comments
 MultiNLI._split_generators = lambda self, downloads: {
     name: enumerate(rows) for name, rows in json.load(open(os.environ["MNLI_JSON"])).items()}
 """
-PREPARE = """
-import tensorflow_datasets as tfds
-for name in ("civil_comments/CivilCommentsIdentities", "multi_nli"):
-    tfds.builder(name, file_format="array_record").download_and_prepare()
-"""
-
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
@@ -50,13 +42,16 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tokenizer():
-    """One token per word, `?` for words it does not know."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
+    """Byte-level BPE that knows the label words with a space before them as whole tokens."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="?"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=words, unk_token="?", eos_token=".")
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=["<eos>"], show_progress=False,
+                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())  # fmt: skip
+    inner.train_from_iterator(["Answer: yes no maybe good bad"] * 50, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<eos>")
 
 
 @pytest.fixture(scope="session")
@@ -77,10 +72,14 @@ def local_tfds(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def prepared(local_tfds):
-    """A folder with both TFDS benchmarks as array_record."""
-    done = subprocess.run([sys.executable, "-c", PREPARE], env=local_tfds[0], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return Path(local_tfds[0]["TFDS_DATA_DIR"])
+    """A folder with both TFDS benchmarks as array_record, made by the commands of docs/benchmarks.md."""
+    env = local_tfds[0]
+    lines = [shlex.split(line) for line in commands_of_the_page() if line.startswith("python ")]
+    assert len(lines) == 2
+    for words in lines:
+        done = subprocess.run([sys.executable, *words[1:]], env=env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+    return Path(env["TFDS_DATA_DIR"])
 
 
 @pytest.fixture
@@ -90,18 +89,3 @@ def installed_toy(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(place))
     yield place
     sys.modules.pop("toy_benchmarks", None)
-
-
-def install(project: Path, place: Path) -> Path:
-    """What `pip install --target` leaves of a plain package: its files and a .dist-info folder."""
-    about = tomllib.loads((project / "pyproject.toml").read_text())["project"]
-    for package in project.glob("*/__init__.py"):
-        shutil.copytree(package.parent, place / package.parent.name, ignore=shutil.ignore_patterns("__pycache__"))
-    facts = place / f"{about['name'].replace('-', '_')}-{about['version']}.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {about['name']}\nVersion: {about['version']}\n")
-    groups = about["entry-points"].items()
-    (facts / "entry_points.txt").write_text("".join(
-        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in entries.items()) for group, entries in groups))
-    importlib.metadata.MetadataPathFinder.invalidate_caches()
-    return place
