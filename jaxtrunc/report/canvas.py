@@ -13,13 +13,14 @@ from typing import Any
 from jaxtrunc.report.study import Variant
 
 WIDTH = 5.4  # inches: two columns on a wide page, one on a phone, with letters that stay readable
+LEGEND_LINE = 0.19  # inches
 INK = "#1b1f24"  # drawn in this colour, inlined as currentColor, so that a page in dark mode stays readable
 # Okabe and Ito's colours, safe for colour-blind readers, a little darker where they would vanish on white.
 COLOURS = {"top_k": "#1478b8", "interpolate": "#d98a00", "bottom_k": "#cf5a00", "drop_top_k": "#c2649b",
            "random_k": "#0a9a72", "flatten_k": "#46a9dc", "energy": "#8c6bb1", "ratio": "#7a8b3c", "mp_edge": "#8a6d5a",
-           "dg_hard": "#5f7d95"}
+           "dg_hard": "#5f7d95", "lora": "#6f2c91", "sparsify": "#a3123f", "noise": "#6b7280"}
 MARKERS = {"top_k": "o", "interpolate": "D", "bottom_k": "v", "drop_top_k": "s", "random_k": "^", "flatten_k": "P",
-           "energy": "X", "ratio": "*", "mp_edge": "p", "dg_hard": "h"}
+           "energy": "X", "ratio": "*", "mp_edge": "p", "dg_hard": "h", "lora": ">", "sparsify": "d", "noise": "<"}
 RULES: dict[Any, Any] = {
     "font.size": 10, "axes.edgecolor": INK, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": INK, "grid.alpha": 0.12,
@@ -93,9 +94,11 @@ def line_of(variant: Variant) -> dict[str, Any]:
 
 
 def legend_below(figure: Any, axes: Any) -> None:
-    """The legend under the plot, where it covers nothing."""
+    """The legend under the plot, where it covers nothing; the figure grows by what is over two lines."""
     handles, labels = axes.get_legend_handles_labels()
     columns = 2 if any(len(label) > 14 for label in labels) else 3  # three long labels would not fit
+    lines = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * max(lines - 2, 0))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9, handlelength=2.4, columnspacing=1.2)
 
 

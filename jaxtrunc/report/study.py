@@ -9,9 +9,9 @@ Record = dict[str, Any]
 Results = dict[str, Any]
 Entry = dict[str, Any]  # {"value": number or None, "interval": [low, high] or None, ...}
 
-ORDER = ("top_k", "interpolate", "bottom_k", "drop_top_k", "random_k", "flatten_k", "energy", "ratio", "mp_edge",
-         "dg_hard")
-PARAMETER_AXES = {"interpolate": "α", "energy": "τ", "ratio": "ρ"}
+ORDER = ("top_k", "interpolate", "bottom_k", "drop_top_k", "random_k", "lora", "flatten_k", "sparsify", "noise", "energy",
+         "ratio", "mp_edge", "dg_hard")
+PARAMETER_AXES = {"interpolate": "α", "energy": "τ", "ratio": "ρ", "sparsify": "share"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Variant:
 
     operator: str
     norm_matched: bool
-    axis: str  # "k", "K" (global scope), "fraction", "α", "τ", "ρ", or "" for an operator with a single level
+    axis: str  # "k", "K" (global scope), "fraction", "α", "τ", "ρ", "share", or "" for an operator with a single level
     residual: str | None
     scope: str | None
 

@@ -53,25 +53,27 @@ def plain(estimate: Estimate | None, digits: int = 2) -> str:
 
 
 def at(axis: str, x: float) -> str:
-    """A position on an axis: `8` on k, `10 %` for a fraction, `α = 0.5` elsewhere."""
+    """A position on an axis: `8` on k, `10 %` for a fraction or share, `α = 0.5` elsewhere."""
     if axis == "":
         return NONE
-    if axis == "fraction":
+    if axis in ("fraction", "share"):
         return f"{100 * x:g} %"
     return f"{x:.0f}" if axis in ("k", "K") else f"{axis} = {x:g}"
 
 
 def axis_title(axis: str) -> str:
     """What the axis of a plot is called."""
-    titles = {"k": "k, components kept per matrix (dropped, for drop_top_k)",
+    titles = {"k": "k, components kept per matrix (drop_top_k: dropped; lora: rank)",
               "K": "K, components kept in all matrices together", "fraction": "fraction of components kept",
-              "α": "α, share of the update added", "τ": "τ, share of energy kept", "ρ": "ρ, threshold relative to s₁"}
+              "α": "α, share of the update added", "τ": "τ, share of energy kept", "ρ": "ρ, threshold relative to s₁",
+              "share": "share of entries kept"}
     return titles[axis]
 
 
 def axis_name(axis: str) -> str:
     """The short name of an axis, as it stands in a sentence."""
-    return {"fraction": "the fraction kept", "K": "the total number of components"}.get(axis, axis)
+    names = {"fraction": "the fraction kept", "share": "the share of entries kept", "K": "the total number of components"}
+    return names.get(axis, axis)
 
 
 def in_points(estimate: Estimate) -> tuple[float, float | None, float | None]:

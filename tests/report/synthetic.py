@@ -8,7 +8,12 @@ KS = (0, 1, 2, 4, 8, 16, 32, 64)
 MODULES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
            "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
 # Per operator: how fast accuracy and gap are regained along log2(1 + k) (small: early).
-PACE = {"top_k": (1.2, 3.0), "bottom_k": (5.5, 5.2), "drop_top_k": (4.5, 4.2), "random_k": (4.0, 4.1), "flatten_k": (1.5, 3.2)}
+PACE = {"top_k": (1.2, 3.0), "bottom_k": (5.5, 5.2), "drop_top_k": (4.5, 4.2), "random_k": (4.0, 4.1), "flatten_k": (1.5, 3.2),
+        "noise": (1.8, 2.6), "lora": (0.7, 1.6)}
+MATCHABLE = ("bottom_k", "drop_top_k", "random_k", "interpolate")
+SHARES = (0.1, 0.25, 0.5, 0.75)
+EVERY = ("top_k", "bottom_k", "drop_top_k", "random_k", "interpolate", "flatten_k", "sparsify", "noise", "lora", "energy",
+         "ratio", "mp_edge", "dg_hard")
 
 
 def results(*, classes=("negative", "positive"), attributes=("marker",), operators=(*tuple(PACE)[:4], "interpolate"),
@@ -117,22 +122,29 @@ class _Maker:
 
 def _levels(maker, operators, ks, seeds, norm_matched, fractions, alphas):
     for operator in operators:
-        for matched in (False, True) if norm_matched else (False,):
-            if operator == "interpolate":
-                places = [{"k": k} for k in ks] if matched else [{"param": a} for a in alphas]
-            else:
-                places = [{"k": k} for k in ks] + [{"param": f} for f in fractions]
-            if operator == "top_k" and matched:
-                continue
+        for matched in (False, True) if norm_matched and operator in MATCHABLE else (False,):
+            places = ([{"k": k} for k in ks] if matched else _places(operator, alphas)
+                      or [{"k": k} for k in ks] + [{"param": f} for f in fractions])
             for place in places:
-                for seed in range(seeds) if operator == "random_k" else [None]:
+                for seed in range(seeds) if operator in ("random_k", "sparsify", "noise") else [None]:
                     task, shortcut = _regained(operator, place)
-                    yield maker.record(operator, task, shortcut, seed=seed, norm_matched=matched, **place)
+                    trained = {"residual": None, "scope": None} if operator == "lora" else {}
+                    yield maker.record(operator, task, shortcut, seed=seed, norm_matched=matched, **place, **trained)
+
+
+def _places(operator: str, alphas) -> list[dict[str, Any]]:
+    """The settings of an operator that is not swept along k."""
+    if operator in ("mp_edge", "dg_hard"):
+        return [{}]
+    if operator == "lora":
+        return [{"k": rank} for rank in (4, 16)]
+    values = {"interpolate": alphas, "sparsify": SHARES, "energy": (0.5, 0.9), "ratio": (0.1, 0.5)}.get(operator, ())
+    return [{"param": value} for value in values]
 
 
 def _regained(operator: str, place: dict[str, Any]) -> tuple[float, float]:
-    if operator == "interpolate":
-        share = place["param"] if "param" in place else math.log2(1 + place["k"]) / math.log2(65)
+    if operator not in PACE:
+        share = place["param"] if "param" in place else math.log2(1 + place.get("k", 8)) / math.log2(65)
         return math.sin(share * math.pi / 2), share ** 1.5
     k = place["k"] if "k" in place else 64 * place["param"]
     x = math.log2(1 + (64 - k if operator == "drop_top_k" else k))

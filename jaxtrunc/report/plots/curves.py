@@ -1,11 +1,11 @@
-"""Accuracy and gap against k (or against α, τ, ρ, a fraction), one curve per operator, with bands."""
+"""Accuracy and gap against k (or against α, τ, ρ, a fraction, a share), one curve per operator, with bands."""
 
 from jaxtrunc.report import canvas, study, wording
 from jaxtrunc.report.canvas import Plot
 from jaxtrunc.report.study import Results, Variant
 
 COLUMNS = ("operator", "axis", "x", "value_points", "low_points", "high_points", "seeds")
-FILE_AXIS = {"k": "k", "K": "global_k", "fraction": "fraction", "α": "alpha", "τ": "tau", "ρ": "rho"}
+FILE_AXIS = {"k": "k", "K": "global_k", "fraction": "fraction", "α": "alpha", "τ": "tau", "ρ": "rho", "share": "share"}
 
 
 def draw(results: Results) -> list[Plot]:

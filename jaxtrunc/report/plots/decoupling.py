@@ -35,7 +35,7 @@ def draw(results: Results) -> list[Plot]:
 
 def _has_panel(variant: Variant) -> bool:
     """Plain operators and interpolation in every form; the other norm-matched ones stand in the table of controls."""
-    return variant.axis in ("k", "K", "fraction", "α") and (not variant.norm_matched or variant.operator == "interpolate")
+    return variant.axis in ("k", "K", "fraction", "α", "share") and (not variant.norm_matched or variant.operator == "interpolate")
 
 
 def _draw_panel(axes, variant: Variant, panel: Panel) -> None:
