@@ -1,7 +1,6 @@
 """Tables across runs: end points and k*, every definition of the gap, every control, training seeds."""
 
 from collections.abc import Sequence
-from statistics import fmean
 from typing import Any
 
 from jaxtrunc.report import study, wording
@@ -56,10 +55,9 @@ def _overview(run: Run) -> tuple[str, ...]:
 
 
 def _over_seeds(summary: dict[str, Any] | None, by: float, signed: bool) -> str:
-    """`3.1 (2.0 to 4.2)`; one value alone without its range."""
-    values = [by * value for value in (summary or {}).get("values") or [] if value is not None]
-    if not values:
+    """`3.1 (2.0 to 4.2)`; one value alone without its range, and a dash where a seed has no value."""
+    mean, ends = (summary or {}).get("mean"), (summary or {}).get("range")
+    if mean is None or ends is None:
         return wording.NONE
-    digits = 1 if by == 100 else 2
-    mean, low, high = (wording.number(value, digits, signed=signed) for value in (fmean(values), min(values), max(values)))
-    return mean if len(values) == 1 else f"{mean} ({low} to {high})"
+    middle, low, high = (wording.number(by * value, 1 if by == 100 else 2, signed=signed) for value in (mean, *ends))
+    return middle if low == high else f"{middle} ({low} to {high})"

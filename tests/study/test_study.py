@@ -111,7 +111,8 @@ def test_the_learning_rate_of_lora_is_chosen_once(history):
 
 
 def test_seeds_differ_in_the_seed_alone(history):
-    configs = [json.loads((history.path / name / "manifest.json").read_text())["verbs"]["run"]["config"] for name in (FIRST, SECOND)]
+    manifests = [json.loads((history.path / name / "manifest.json").read_text()) for name in (FIRST, SECOND)]
+    configs = [manifest["verbs"]["run"]["config"] for manifest in manifests]
     assert [config["train"].pop("seed") for config in configs] == [0, 1]
     rates = [config["lora"].pop("learning_rate") for config in configs]
     assert rates[0] is None and rates[1] in LORA["learning_rates"]
