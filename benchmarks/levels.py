@@ -83,6 +83,10 @@ def main() -> None:
         print(f"{operator:11s} {len(RANKS)} levels, ours {1000 * seconds:6.0f} ms")
         for name, other in peers.items():
             print(f"    {name:32s} {1000 * other:6.0f} ms   {other / seconds:5.2f} x ours")
+    for operator in ("random_k", "flatten_k", "sparsify", "noise"):
+        count = len(plan_levels(decomposition, [operator], RANKS))
+        seconds = cpu_seconds(ours(decomposition, rebuild, operator))
+        print(f"{operator:11s} {count} levels (all seeds), ours {1000 * seconds / count:6.1f} ms each")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
 """All operators and LoRA in one report: each has a look of its own, stands in every table, and fits."""
 
-import csv
-
 import pytest
 from synthetic import EVERY, results
 
-from jaxtrunc.report import canvas, study, table, wording, write_report
-from jaxtrunc.report.plots import curves, plane
+from jaxtrunc.report import canvas, study, table, wording
+from jaxtrunc.report.plots import curves, decoupling, plane
 from jaxtrunc.report.study import Variant
 from jaxtrunc.spectral import OPERATORS
 
@@ -14,15 +12,13 @@ GIVEN = results(operators=EVERY, norm_matched=True, ks=(0, 4, 16, 64))
 
 
 @pytest.fixture(scope="module")
-def plots(tmp_path_factory):
-    run = tmp_path_factory.mktemp("run")
-    write_report(run, GIVEN)
-    return run / "plots"
+def plots():
+    with canvas.style():
+        return {plot.name: plot for room in (curves, decoupling, plane) for plot in room.draw(GIVEN)}
 
 
-def columns_of(path, name: str) -> set[str]:
-    with open(path) as file:
-        return {row[name] for row in csv.DictReader(file)}
+def column(plot: canvas.Plot, name: str) -> set:
+    return {row[plot.columns.index(name)] for row in plot.rows}
 
 
 def test_the_registry_and_lora_are_what_is_drawn():
@@ -37,15 +33,15 @@ def test_no_two_operators_look_alike():
 
 
 def test_the_plane_holds_every_operator(plots):
-    assert columns_of(plots / "gap_accuracy_plane.csv", "operator") == {*EVERY, "norm-matched interpolate"}
+    assert column(plots["gap_accuracy_plane"], "operator") == {*EVERY, "norm-matched interpolate"}
 
 
 def test_each_axis_has_its_plot(plots):
-    assert columns_of(plots / "gap_vs_k.csv", "operator") == {
+    assert column(plots["gap_vs_k"], "operator") == {
         "top_k", "bottom_k", "drop_top_k", "random_k", "flatten_k", "noise", "lora"}
-    assert columns_of(plots / "gap_vs_share.csv", "operator") == {"sparsify"}
-    assert columns_of(plots / "gap_vs_share.csv", "seeds") == columns_of(plots / "accuracy_vs_share.csv", "seeds") == {"5"}
-    assert {"lora", "sparsify", "noise"} <= columns_of(plots / "decoupling.csv", "operator")
+    assert column(plots["gap_vs_share"], "operator") == {"sparsify"}
+    assert column(plots["gap_vs_share"], "seeds") == column(plots["accuracy_vs_share"], "seeds") == {5}
+    assert {"lora", "sparsify", "noise"} <= column(plots["decoupling"], "operator")
 
 
 def test_the_table_has_a_row_for_every_level():
@@ -60,12 +56,12 @@ def test_lora_stands_once_though_it_has_no_residual_policy():
     assert (lora.label, lora.axis) == ("lora", "k") and "lora: rank" in wording.axis_title("k")
 
 
-@pytest.mark.parametrize("draw", [plane.draw, curves.draw], ids=["plane", "curves"])
-def test_a_long_legend_covers_nothing_and_leaves_the_plot_its_room(draw):
+@pytest.mark.parametrize(("name", "inches"), [("gap_accuracy_plane", 3.8), ("gap_vs_k", 2.5), ("accuracy_vs_k_norm_matched", 2.5)])
+def test_a_long_legend_covers_nothing_and_leaves_the_plot_its_room(plots, name, inches):
+    figure = plots[name].figure
     with canvas.style():
-        for plot in draw(GIVEN):
-            plot.figure.draw_without_rendering()
-            (legend,), axes = plot.figure.legends, plot.figure.axes[0]
-            below, inside = legend.get_window_extent(), axes.get_window_extent()
-            assert below.y1 < inside.y0 and below.x0 >= 0 and below.x1 <= plot.figure.bbox.width and below.y0 >= 0
-            assert inside.height > 2.5 * plot.figure.dpi, "at least 2.5 inches"
+        figure.draw_without_rendering()
+    (legend,), axes = figure.legends, figure.axes[0]
+    below, inside = legend.get_window_extent(), axes.get_window_extent()
+    assert below.y1 < inside.y0 and below.x0 >= 0 and below.x1 <= figure.bbox.width and below.y0 >= 0
+    assert inside.height > inches * figure.dpi
