@@ -160,7 +160,8 @@ def _at_selected(statistics: Statistics, records: Sequence[Record], k: int | Non
     models = [decode_predictions(record["predictions"]) for record in (model, ft)]
     panel = statistics.panel(truth.primary, models)
     weights = weigh.gap(panel.cells, truth.directions.get(truth.primary))
-    return {"reduction": comparison.reduction(panel, weights) if k else None, "loss_pp": comparison.loss(*accuracy_panel(statistics, models))}
+    return {"reduction": comparison.reduction(panel, weights) if k else None,
+            "loss_pp": comparison.loss(*accuracy_panel(statistics, models))}
 
 
 def _specificity(curves: Curves, full_rank: int) -> dict[str, Entry]:
