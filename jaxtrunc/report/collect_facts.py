@@ -64,14 +64,8 @@ class Run:
         return found if found is not None else self.verdict.get(name)
 
     def factor(self, definition: str) -> Entry | None:
-        """By what the gap shrank from FT to k* under one definition; from the two values alone where no more is known."""
-        entry = study.selected_entry(self.results, REDUCTIONS[definition])
-        if entry is not None or not self.is_tested:
-            return entry
-        ft, selected = self.at("ft", definition), self.at("selected", definition)
-        if definition == "gap" or ft is None or selected is None or selected.value == 0:
-            return None
-        return {"value": abs(ft.value) / abs(selected.value), "interval": None}
+        """By what the gap shrank from FT to k* under one definition."""
+        return self.compared(REDUCTIONS[definition])
 
     def versus(self, part: str) -> dict[str, Entry | None]:
         """`advantage`, `specificity` or `decoupling` of the verdict, by curve."""

@@ -26,6 +26,7 @@ def made(*, label: str | None = "supported", gap_ft=0.40, gap_k=0.10, accuracy_f
         record["intervals"] |= {"gap": [gap - 0.03, gap + 0.03], "balanced_accuracy": [accuracy - 0.01, accuracy + 0.01]}
     value, low, high, upper, claim = loss
     chosen["comparison"] = {"reduction": entry(*reduction), "reduction_pooled": entry(*reduction), "reduction_worst": entry(2.0),
+                            "reduction_fpr": entry(gap_ft / gap_k, 1.1, 9.0),
                             "loss_pp": entry(value, low, high) | {"upper95": upper, "claim": claim}}
     given = {"interpolate": (0.05, 0.01, 0.09)} if advantage is None else advantage
     out["verdict"] |= {"label": label, "decoupling": {"top_k": entry(*decoupling)},

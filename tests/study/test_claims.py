@@ -66,7 +66,7 @@ def test_five_times_needs_the_primary_definition_for_more_than_nominal():
 def test_a_factor_for_every_definition():
     run = run_of(reduction=(4.0, 3.0, 5.5), gap_ft=0.40, gap_k=0.10)
     factors = {name: (run.factor(name) or {}).get("value") for name in ("gap", "gap_pooled", "gap_worst", "fpr_gap")}
-    assert factors == {"gap": 4.0, "gap_pooled": 4.0, "gap_worst": 2.0, "fpr_gap": pytest.approx(4.0)}  # 0.1 / 0.025
+    assert factors == {"gap": 4.0, "gap_pooled": 4.0, "gap_worst": 2.0, "fpr_gap": pytest.approx(4.0)}
 
 
 @pytest.mark.parametrize(("label", "decoupling", "state"), [
