@@ -24,10 +24,10 @@ class TaskData:
     Attributes:
       examples: split → examples, for the splits that were asked for.
       warnings: sentences for the user and for results.json.
-      aligned: attribute → one sign per class: +1 the class goes with attribute 1 in training, −1 with attribute 0, 0 it
+      aligned: attribute → one sign per evaluated class: +1 the class goes with attribute 1 in training, −1 with attribute 0, 0 it
         is left out of the gap; None if nothing is known (`gap` is then null, and a warning says why).
         gap = mean over classes with a sign of sign · [A(y, a=1) − A(y, a=0)].
-      training_counts: attribute → per class the training rows with attribute 0 and 1; None without a training split.
+      training_counts: attribute → per evaluated class the training rows with attribute 0 and 1; None without a training split.
       hash: of the resolved task, the limit and the rows of every split but the training split.
     """
 

@@ -48,7 +48,7 @@ def test_the_commands_of_the_page(reader, monkeypatch):
             monkeypatch.syspath_prepend(str(install(reader / "toy_plugin", reader / "site")))
         else:
             assert program == "jaxtrunc"
-            main([*words, *(["train.max_steps=2", "train.learning_rate=1e-2"] if words[0] == "finetune" else [])])
+            main([*words, *(["train.max_steps=1", "train.learning_rate=1e-2"] if words[0] == "finetune" else [])])
     sys.modules.pop("toy_benchmarks", None)
     assert (reader / "runs" / "toy" / "model").is_dir()
     results = json.loads((reader / "runs" / "hans" / "results.json").read_text())
