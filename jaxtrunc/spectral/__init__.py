@@ -3,6 +3,8 @@
     refs = select(references(shapes, names), classes)
     decomposition = decompose(base, ft, refs)
     weights = Reconstructor(decomposition, base, ft).weights(Level("top_k", k=8)).leaves
+
+For two trees of one's own model, `delta_svd(base, ft).params(Level("top_k", k=8))` does all of it.
 """
 
 from jaxtrunc.spectral.damage import drop_damaged
@@ -11,6 +13,7 @@ from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, Spectrum
 from jaxtrunc.spectral.diagnostics import diagnostics
 from jaxtrunc.spectral.levels import Level, plan_levels
 from jaxtrunc.spectral.operators import OPERATORS, Operator, find_operator
+from jaxtrunc.spectral.pytree import TreeUpdate, delta_svd
 from jaxtrunc.spectral.reconstruct import Reconstructor, Weights
 from jaxtrunc.spectral.select import select, shape_class
 from jaxtrunc.spectral.shares import divide
@@ -21,7 +24,7 @@ from jaxtrunc.spectral.view import Layout, MatrixRef, View, references
 
 __all__ = [
     "OPERATORS", "Decomposition", "Layout", "Level", "MatrixRef", "MatrixSVD", "Operator", "Reconstructor", "Spectrum",
-    "View", "Weights", "decompose", "decompose_into", "diagnostics", "distrust", "divide", "drop_damaged",
-    "find_operator", "load", "plan_levels", "references", "save", "select", "shape_class", "similarity",
+    "TreeUpdate", "View", "Weights", "decompose", "decompose_into", "delta_svd", "diagnostics", "distrust", "divide",
+    "drop_damaged", "find_operator", "load", "plan_levels", "references", "save", "select", "shape_class", "similarity",
     "spectral_similarity",
 ]
