@@ -5,8 +5,10 @@ is ever formed.
 """
 
 import dataclasses
+import functools
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -58,15 +60,7 @@ class Adapter:
 
         The draw for a matrix depends on the seed, its name and the rank alone.
         """
-        def draw(key: jax.Array) -> Flat:
-            leaves = {}
-            for target in self.targets:
-                first, second = _paths(target)
-                leaves[first] = _uniform(key, target, self._rank(target))
-                leaves[second] = jnp.zeros((len(target.layers), self._rank(target), target.shape[2]))
-            return leaves
-
-        return jax.jit(draw, out_shardings=None if mesh is None else replicated(mesh))(jax.random.key(seed))
+        return _drawing(self, mesh)(jax.random.key(seed))
 
     def applied(self, params: Params) -> Params:
         """The tree that the model takes: every layer has factors (zero where it has none of its own), B times the scale."""
@@ -85,9 +79,6 @@ class Adapter:
             a, b = (fetch(flat[path]) for path in _paths(target))
             found |= {name: (a[row].T, b[row].T) for row, name in enumerate(target.names)}
         return found
-
-    def _rank(self, target: Target) -> int:
-        return min(self.rank, *target.shape[1:])
 
 
 def train_lora(params: Params, cfg: DecoderConfig, adapter: Adapter, stream: Stream, settings: TrainSettings, directory: Path, *,
@@ -115,6 +106,21 @@ def _of_all_layers(target: Target, factors: jax.Array) -> jax.Array:
 
 def _loss(params: Params, batch, *, adapter: Adapter, cfg: DecoderConfig, execution: Execution) -> jax.Array:
     return loss_sum(adapter.applied(params), cfg, batch, execution)
+
+
+@functools.cache
+def _drawing(adapter: Adapter, mesh: Mesh | None) -> Callable[[jax.Array], Flat]:
+    """Key → the first factors, compiled once for all learning rates."""
+
+    def draw(key: jax.Array) -> Flat:
+        leaves = {}
+        for target in adapter.targets:
+            (first, second), rank = _paths(target), min(adapter.rank, *target.shape[1:])
+            leaves[first] = _uniform(key, target, rank)
+            leaves[second] = jnp.zeros((len(target.layers), rank, target.shape[2]))
+        return leaves
+
+    return jax.jit(draw, out_shardings=None if mesh is None else replicated(mesh))
 
 
 def _paths(target: Target) -> tuple[str, str]:

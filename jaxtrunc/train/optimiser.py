@@ -1,5 +1,6 @@
 """AdamW with its schedule, clipping and weight-decay mask (Loshchilov & Hutter 2019, arXiv 1711.05101)."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import optax
@@ -26,11 +27,17 @@ def learning_rate(settings: TrainSettings, total_steps: int) -> optax.Schedule:
 def adamw(settings: TrainSettings, total_steps: int, decays: Mapping[str, bool]) -> optax.GradientTransformation:
     """Clip by global norm, then AdamW.
 
+    The peak of the learning rate is a number in the state and no constant of the compiled step, so runs that differ in it alone
+    share their programs.
+
     Args:
       settings: rates and decays.
       total_steps: length of the schedule.
       decays: path → whether weight decay applies to this leaf.
     """
-    update = optax.adamw(learning_rate(settings, total_steps), settings.beta1, settings.beta2, settings.epsilon,
-                         weight_decay=settings.weight_decay, mask=dict(decays))
-    return update if settings.clip is None else optax.chain(optax.clip_by_global_norm(settings.clip), update)
+    relative = learning_rate(dataclasses.replace(settings, learning_rate=1.0), total_steps)
+    update = optax.adamw(relative, settings.beta1, settings.beta2, settings.epsilon, weight_decay=settings.weight_decay,
+                         mask=dict(decays))
+    peak = optax.inject_hyperparams(optax.scale)(step_size=settings.learning_rate)
+    clip = () if settings.clip is None else (optax.clip_by_global_norm(settings.clip),)
+    return optax.chain(*clip, update, peak)
