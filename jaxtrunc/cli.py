@@ -108,8 +108,8 @@ BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false", "TF_CPP_MIN_LOG_LEVEL": "3",
          "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}
 # Compiled programs are kept between runs, where the user has not said where; read when JAX is loaded.
-COMPILED = {"JAX_COMPILATION_CACHE_DIR": str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "jaxtrunc", "compiled").expanduser()),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+COMPILED = {"JAX_COMPILATION_CACHE_DIR": str(CACHE / "jaxtrunc" / "compiled"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
 
 
 class _Terminated(BaseException):

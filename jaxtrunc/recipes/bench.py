@@ -1,5 +1,6 @@
 """A benchmark made ready for one tokenizer: everything of the input that can be wrong is found out here."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TRAIN = "train"
+STEPS_PER_WIDTH, MOST_WIDTHS = 50, 6
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,14 @@ class Bench:
         return build_eval_set(self.data, split, self.prompter, batch_size)
 
     def stream(self, settings: TrainSettings) -> TrainStream:
-        """Training batches; the attributes stay behind."""
+        """Training batches; the attributes stay behind.
+
+        A width costs a compilation, which is as long as some 50 steps of a small model: short runs have fewer widths.
+        """
         rows = [example.for_training() for example in self.data.examples[TRAIN]]
-        return TrainStream(rows, self.prompter, settings.batch_size, settings.seed)
+        steps = min(settings.epochs * -(-len(rows) // settings.batch_size), settings.max_steps or sys.maxsize)
+        widths = min(max(steps // STEPS_PER_WIDTH, 1), MOST_WIDTHS)
+        return TrainStream(rows, self.prompter, settings.batch_size, settings.seed, widths)
 
 
 def open_bench(task: Path | str | dict, directory: Path, model: Path, splits: tuple[str, ...], limit: int | None = None) -> Bench:
