@@ -85,6 +85,8 @@ class RunConfig:
       base_model: REF of the base model.
       model: REF of the fine-tuned model; null: fine-tune the base model here.
       task: path of a task file, or the task itself as a mapping.
+      train: of fine-tuning, and of LoRA with another learning rate (keys in `jaxtrunc/train/settings.py`).
+      lora: the control of matched rank, {ranks, learning_rates, search_rank, learning_rate}; without ranks there is none.
     """
 
     name: str
