@@ -80,13 +80,31 @@ def test_the_ends_are_the_two_trees_bit_for_bit(trees):
     assert_same_trees(delta_svd(base, ft).params(Level("top_k", k=16)), ft)
 
 
-def test_a_level_outlives_the_next_one(trees):
-    update = delta_svd(*trees)
+@pytest.mark.parametrize("kind", [np.asarray, jnp.asarray])
+def test_a_level_outlives_the_next_one(kind):
+    base = {"w": kind(np.random.default_rng(0).standard_normal((32, 16), np.float32))}
+    update = delta_svd(base, moved(base))
     level = Level("top_k", k=1)
     first = update.params(level)
+    assert type(first["w"]) is type(base["w"])
     for other in plan_levels(update.decomposition, ["top_k", "bottom_k"]):
         update.params(other)
     assert_same_trees(first, update.params(level))
+
+
+def test_what_is_not_cut_has_the_residual_value():
+    draw = np.random.default_rng(0)
+    base = {"blocks": {"kernel": draw.standard_normal((2, 16, 8))}, "bias": np.ones(8), "bins": np.arange(12).reshape(3, 4)}
+    base["blocks"]["kernel"] = base["blocks"]["kernel"].astype(np.float32)
+    ft = moved(base) | {"bins": base["bins"] + 1}
+    for residual, rest in (("base", base), ("ft", ft)):
+        update = delta_svd(base, ft, include=r"kernel\.1", residual=residual)
+        cut = update.params(Level("top_k", k=2))
+        assert list(update.s) == ["blocks/kernel.1"]
+        np.testing.assert_array_equal(cut["blocks"]["kernel"][0], rest["blocks"]["kernel"][0])
+        np.testing.assert_array_equal(cut["bias"], rest["bias"])
+        np.testing.assert_array_equal(cut["bins"], rest["bins"])
+    assert list(delta_svd(base, ft).s) == ["blocks/kernel.0", "blocks/kernel.1"]
 
 
 def test_linen_parameters():
