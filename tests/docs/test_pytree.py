@@ -84,12 +84,12 @@ def test_the_ends_are_the_two_trees_bit_for_bit(trees):
 def test_a_level_outlives_the_next_one(kind):
     base = {"w": kind(np.random.default_rng(0).standard_normal((32, 16), np.float32))}
     update = delta_svd(base, moved(base))
-    level = Level("top_k", k=1)
-    first = update.params(level)
+    first = update.params(Level("top_k", k=1))
     assert type(first["w"]) is type(base["w"])
+    seen = np.array(first["w"])
     for other in plan_levels(update.decomposition, ["top_k", "bottom_k"]):
         update.params(other)
-    assert_same_trees(first, update.params(level))
+    np.testing.assert_array_equal(first["w"], seen)
 
 
 def test_what_is_not_cut_has_the_residual_value():
