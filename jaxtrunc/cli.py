@@ -64,6 +64,9 @@ def _report(error: BaseException, debug: bool) -> int:
     """Print what went wrong in one line; returns the exit code."""
     if isinstance(error, SystemExit):
         return int(error.code or 0)
+    if isinstance(error, BrokenPipeError):  # whoever reads us has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     if debug:
         traceback.print_exception(error)
     complain(_sentence(error))
@@ -77,9 +80,9 @@ def _sentence(error: BaseException) -> str:
         return "interrupted; the same command with --resume continues"
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        full = error.errno == errno.ENOSPC
-        remedy = "; make room, then give the same command again (with --resume where it has it)" if full else ""
-        return place + (error.strerror or str(error)) + remedy
+        return place + (error.strerror or str(error)) + REMEDIES.get(error.errno or 0, "")
+    if "RESOURCE_EXHAUSTED" in str(error):
+        return TOO_LARGE
     return f"{type(error).__name__}: {error} (a defect of jaxtrunc; --debug shows where)"
 
 
@@ -103,6 +106,10 @@ def parse(arguments: list[str]) -> Verb:
         raise InputError(_one_sentence(said.getvalue())) from None
 
 
+REMEDIES = {errno.ENOSPC: "; make room, then give the same command again (with --resume where it has it)",
+            errno.EACCES: "; choose a place that you may write to and files that you may read",
+            errno.EROFS: "; choose a place that can be written to"}
+TOO_LARGE = "the devices have not enough memory; a smaller batch or a larger mesh may do, and `jaxtrunc plan` says what a run takes"
 # The decomposition brings a thread per core; threads of BLAS underneath would fight them. Read when NumPy is loaded.
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false", "TF_CPP_MIN_LOG_LEVEL": "3",

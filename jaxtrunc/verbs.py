@@ -347,6 +347,8 @@ class Plan(Verb):
         from jaxtrunc.recipes.plan import What, Where
         from jaxtrunc.recipes.plan_grid import plan_file
 
+        if self.base_model and self.config and "=" in self.config.name:
+            raise InputError(f"'{self.config}': with --base-model there is no config file whose values it could replace")
         chosen = DecomposeSettings(include=self.include, exclude=self.exclude)
         plan_file(What(self.config, self.overrides, self.base_model, self.model, chosen, self.tokens),
                   Where(self.mesh, self.device_memory, self.host_memory), self.tflops)

@@ -29,9 +29,10 @@ def compute_mesh(data: int | None = None, fsdp: int = 1, tensor: int = 1) -> Mes
       InputError: the sizes do not multiply to the number of devices.
     """
     count = jax.device_count()
+    asked = " × ".join(f"{axis}={size}" for axis, size in zip(COMPUTE_AXES, (data, fsdp, tensor), strict=True) if size is not None)
     data = count // max(fsdp * tensor, 1) if data is None else data
     if min(data, fsdp, tensor) < 1 or data * fsdp * tensor != count:
-        raise InputError(f"mesh: data={data} × fsdp={fsdp} × tensor={tensor} is not the number of devices, {count}{_processes()}")
+        raise InputError(f"mesh: {asked} does not give the number of devices, {count}{_processes()}")
     devices = mesh_utils.create_device_mesh((data, fsdp, tensor), allow_split_physical_axes=True)
     return Mesh(devices, COMPUTE_AXES, axis_types=(AxisType.Auto,) * 3)
 

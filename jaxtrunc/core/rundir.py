@@ -64,8 +64,8 @@ class RunDir:
         before = manifest["verbs"].get(verb, {}) if resume else {}
         for name in fixed:
             if name in before and before[name] != jsonio.strict(facts[name]):
-                raise InputError(f"{self.path}: {verb} was begun with another {name} ({jsonio.dumps(before[name])}); resume with "
-                                 "the same, or choose another --out-path")
+                raise InputError(f"{self.path}: {verb} was begun with another {name} ({_difference(before[name], facts[name])}); "
+                                 "resume with the same, or choose another --out-path")
         self.path.mkdir(parents=True, exist_ok=True)
         manifest["verbs"][verb] = facts
         jsonio.write_json(self / MANIFEST, manifest)
@@ -210,3 +210,12 @@ def _checked(file: Path, manifest: Any) -> dict[str, Any]:
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise InputError(f"{file}: names the file {shown(name)}, which lies outside the run")
     return manifest
+
+
+def _difference(before: Any, now: Any) -> str:
+    """What was said then; of a mapping, what differs."""
+    now = jsonio.strict(now)
+    if isinstance(before, dict) and isinstance(now, dict):
+        return ", ".join(f"{key} was {jsonio.dumps(before.get(key))}, is {jsonio.dumps(now.get(key))}"
+                         for key in {**before, **now} if before.get(key) != now.get(key))
+    return jsonio.dumps(before)

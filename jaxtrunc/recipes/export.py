@@ -41,8 +41,9 @@ class ExportRequest:
         if operator.random != (self.seed is not None):
             wanted = "needs --seed S" if operator.random else "draws nothing, leave --seed out"
             raise InputError(f"--operator {self.operator}: {wanted}")
-        if self.rank < 0:
-            raise InputError(f"--rank: expected at least 0, found {self.rank}")
+        for flag, value in (("--rank", self.rank), ("--seed", self.seed or 0)):
+            if value < 0:
+                raise InputError(f"{flag}: expected at least 0, found {value}")
         return spectral.Level(self.operator, k=self.rank, seed=self.seed, norm_matched=self.match_norm)
 
     def __str__(self) -> str:

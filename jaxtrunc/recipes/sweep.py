@@ -31,6 +31,7 @@ from jaxtrunc.recipes.weights import open_mesh
 from jaxtrunc.report import write_report
 
 ARTEFACT = "records.jsonl"
+LARGEST = 2**31 - 1
 DTYPE = "float32"  # of the operands of every matrix product in the evaluation
 
 
@@ -78,13 +79,14 @@ def check_settings(settings: SweepSettings) -> None:
         spectral.find_operator(name)
     if not settings.operators:
         raise InputError("--operators: expected at least one name, found none")
-    for flag, values, low, high in (("--ranks", settings.ranks or (), 0, None), ("--fractions", settings.fractions, 0, 1),
-                                    ("--seeds", settings.seeds, 0, None), ("--batch-size", (settings.batch_size,), 1, None),
+    for flag, values, low, high in (("--ranks", settings.ranks or (), 0, LARGEST), ("--fractions", settings.fractions, 0, 1),
+                                    ("--alphas", settings.alphas, 0, 1), ("--seeds", settings.seeds, 0, LARGEST),
+                                    ("--batch-size", (settings.batch_size,), 1, LARGEST),
+                                    ("--limit", () if settings.limit is None else (settings.limit,), 1, LARGEST),
                                     ("sweep.tolerance_pp", (settings.tolerance_pp,), 0, 100)):
         for value in values:
-            if value < low or (high is not None and value > high):
-                upper = "" if high is None else f" and at most {high}"
-                raise InputError(f"{flag}: expected at least {low}{upper}, found {value}")
+            if not low <= value <= high:  # NaN neither
+                raise InputError(f"{flag}: expected a number from {low} to {high}, found {value}")
 
 
 def _plan(decomposition: spectral.Decomposition, settings: SweepSettings) -> list[spectral.Level]:
@@ -97,8 +99,8 @@ def _claim(run: RunDir, bench: Bench, settings: SweepSettings, resume: bool) -> 
     before = run.manifest["verbs"].get("sweep", {})
     if (run / ARTEFACT).exists() and before.get("task_hash") != bench.data.hash:
         name = before.get("task", {}).get("name")
-        raise InputError(f"{run.path}: holds records of another task or other rows (task '{name}'); one run directory holds "
-                         "one task: decompose into a new --out-path, or copy the run without its records")
+        raise InputError(f"{run.path}: holds records of another task, other rows or another --limit (task '{name}'); one "
+                         "run directory holds one task: decompose into a new --out-path, or copy the run without its records")
     facts = {"task": bench.task.resolved(), "task_hash": bench.data.hash, "prompts": bench.prompter.describe(),
              "settings": dataclasses.asdict(settings), "dtype": DTYPE, "environment": environment.describe()}
     run.begin("sweep", ARTEFACT, facts, resume=resume)

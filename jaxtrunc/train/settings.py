@@ -63,7 +63,8 @@ class TrainSettings:
             self._check(name, lambda value: value > 0, "above 0")
         for name in ("warmup_share", "beta1", "beta2"):
             self._check(name, lambda value: 0 <= value < 1, "from 0 to below 1")
-        self._check("weight_decay", lambda value: value >= 0, "at least 0")
+        for name in ("weight_decay", "seed"):
+            self._check(name, lambda value: value >= 0, "at least 0")
         if self.batch_size % self.accumulation:
             raise InputError(f"train: batch_size {self.batch_size} is not a multiple of "
                              f"accumulation {self.accumulation}")

@@ -44,7 +44,7 @@ def test_what_does_not_divide_stays_whole_along_that_axis():
 
 
 def test_a_wrong_mesh_is_refused():
-    with pytest.raises(InputError, match=r"data=3 × fsdp=2 × tensor=1 is not the number of devices, 8$"):
+    with pytest.raises(InputError, match=r"data=3 × fsdp=2 × tensor=1 does not give the number of devices, 8$"):
         compute_mesh(3, 2)
 
 

@@ -167,7 +167,8 @@ def test_two_equal_models(pair, refused, tmp_path):
 
 @pytest.mark.parametrize(("flags", "words"), [
     (("--operators", "top_q"), ("top_q", "top_k")), (("--ranks", "1,b"), ("--ranks", "1,b")),
-    (("--ranks=-1",), ("--ranks", "-1")), (("--fractions", "2"), ("--fractions", "2")),
+    (("--ranks=-1",), ("--ranks", "-1")), (("--fractions", "2"), ("--fractions", "2")), (("--fractions", "nan"), ("--fractions", "nan")),
+    (("--alphas", "1.5"), ("--alphas", "1.5")), (("--ranks", "9" * 23), ("--ranks", "2147483647")), (("--limit", "0"), ("--limit", "0")),
     (("--batch-size", "0"), ("--batch-size",)), (("--split", "tset"), ("tset", "test")),
 ])
 def test_wrong_flags_of_sweep(pair, study, refused, flags, words):
@@ -176,7 +177,7 @@ def test_wrong_flags_of_sweep(pair, study, refused, flags, words):
 
 @pytest.mark.parametrize(("flags", "words"), [
     (("--operator", "interpolate"), ("interpolate", "rank")), (("--operator", "random_k"), ("--seed",)),
-    (("--seed", "0"), ("--seed",)),
+    (("--seed", "0"), ("--seed",)), (("--operator", "random_k", "--seed=-1"), ("--seed", "-1")),
 ])
 def test_wrong_flags_of_export(study, refused, tmp_path, flags, words):
     refused("export", study, "--rank", 2, "--format", "hf", "--out-path", tmp_path / "m", *flags, words=words)

@@ -62,3 +62,34 @@ def test_interrupt_is_resumable(jaxtrunc, monkeypatch, tmp_path):
 
 def test_doctor_finds_the_decomposition_right(jaxtrunc):
     assert jaxtrunc("doctor")[0] == 0
+
+
+def test_plan_without_a_config_has_no_values_to_replace(refused, tmp_path):
+    refused("plan", "train.batch_size=8", "--base-model", tmp_path, words=("train.batch_size=8", "--base-model"))
+
+
+def test_too_little_memory_is_no_defect(jaxtrunc, monkeypatch, tmp_path):
+    from jaxtrunc.recipes import report
+
+    def full(*_):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.")
+
+    monkeypatch.setattr(report, "open_run", full)
+    code, said = jaxtrunc("report", tmp_path)
+    assert code == 1 and "memory" in said and "defect" not in said and "jaxtrunc plan" in said
+
+
+def test_a_reader_who_has_seen_enough_is_no_error():
+    with subprocess.Popen([sys.executable, "-m", "jaxtrunc", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout and program.stderr
+        program.stdout.close()
+        assert program.stderr.read() == ""
+
+
+def test_a_resumed_verb_says_which_setting_differs(tmp_path):
+    from jaxtrunc.core.errors import InputError
+    from jaxtrunc.core.rundir import RunDir
+
+    RunDir(tmp_path).begin("finetune", "model", {"train": {"seed": 0, "max_steps": 2}}, resume=False)
+    with pytest.raises(InputError, match=r"another train \(max_steps was 2, is 4\)"):
+        RunDir(tmp_path).begin("finetune", "model", {"train": {"seed": 0, "max_steps": 4}}, resume=True, fixed=("train",))
