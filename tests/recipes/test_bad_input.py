@@ -167,8 +167,10 @@ def test_two_equal_models(pair, refused, tmp_path):
 
 @pytest.mark.parametrize(("flags", "words"), [
     (("--operators", "top_q"), ("top_q", "top_k")), (("--ranks", "1,b"), ("--ranks", "1,b")),
-    (("--ranks=-1",), ("--ranks", "-1")), (("--fractions", "2"), ("--fractions", "2")), (("--fractions", "nan"), ("--fractions", "nan")),
-    (("--alphas", "1.5"), ("--alphas", "1.5")), (("--ranks", "9" * 23), ("--ranks", "2147483647")), (("--limit", "0"), ("--limit", "0")),
+    (("--ranks=-1",), ("--ranks", "-1")), (("--fractions", "2"), ("--fractions", "2")),
+    (("--fractions", "nan"), ("--fractions", "nan")),
+    (("--alphas", "1.5"), ("--alphas", "1.5")),
+    (("--ranks", "9" * 23), ("--ranks", "2147483647")), (("--limit", "0"), ("--limit", "0")),
     (("--batch-size", "0"), ("--batch-size",)), (("--split", "tset"), ("tset", "test")),
 ])
 def test_wrong_flags_of_sweep(pair, study, refused, flags, words):

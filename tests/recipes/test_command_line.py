@@ -80,7 +80,8 @@ def test_too_little_memory_is_no_defect(jaxtrunc, monkeypatch, tmp_path):
 
 
 def test_a_reader_who_has_seen_enough_is_no_error():
-    with subprocess.Popen([sys.executable, "-m", "jaxtrunc", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+    command = [sys.executable, "-m", "jaxtrunc", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         assert program.stdout and program.stderr
         program.stdout.close()
         assert program.stderr.read() == ""
