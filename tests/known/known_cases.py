@@ -4,24 +4,26 @@ What was adjusted until the preconditions held, and why: T has rank 4 since a ra
 1.2, which makes room for a shortcut of half its smallest singular value; S' is taught at smaller scales too, or interpolation
 would switch it off before it costs accuracy. In (b) the marker goes with the label in 75 % of the rows alone, so that a task
 update of half the size is heard beside it. The rank of the smaller update decides how strong it is, so it is chosen by the gap.
+In (c) the task is taught at smaller scales too and the shortcut is not: then what any cut removes first is the shortcut.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import known_rows as rows
+import numpy as np
 from known_model import BASE, Base, Judge
 from known_program import jaxtrunc
 from known_training import Lesson, taught_beside
-from known_updates import Update, flattened, scaled, singular_values, sized, summed, truncated
+from known_updates import Sizes, Update, flattened, scaled, singular_values, sized, summed, truncated
 
 from jaxtrunc.data import TrainStream
 from jaxtrunc.recipes.bench import TRAIN, open_bench
 
 TAIL = 16
 """Rank of the smaller update before its rank is chosen."""
-FLAT = 48
-"""Rank of the update without order: that of the smallest matrices."""
+FLAT, EVEN = 17, 0.5
+"""Rank and singular values of the update without order."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,18 @@ class Workshop:
                  f"train.max_steps={steps}")
         return self.base.update_of(run / "model")
 
-    def half_as_large(self, head: Update, rank: int, name: str, made: rows.Rows, lesson: Lesson) -> Parts:
-        """A tail taught beside `head` (of rank `rank`): σ₁(tail) = ½ σ_rank(head) in every matrix."""
-        limits = {path: s[:, rank - 1] / 2 for path, s in singular_values(head).items()}
+    def taught(self, name: str, first: Update, rank: int, limits: Sizes, made: rows.Rows, lesson: Lesson) -> Update:
+        """What these rows teach beside `first` (of rank `rank`), within `limits`."""
         task = rows.write_task(self._folder / name, name, made, (TRAIN,))
         bench = open_bench(task, task.parent, BASE, (TRAIN,))
         examples = [example.for_training() for example in bench.data.examples[TRAIN]]
         stream = TrainStream(examples, bench.prompter, 32, seed=0, max_shapes=1)
-        tail = taught_beside(head, rank, limits, self.base.params, self.base.cfg, stream, lesson)
+        return taught_beside(first, rank, limits, self.base.params, self.base.cfg, stream, lesson)
+
+    def half_as_large(self, name: str, head: Update, rank: int, made: rows.Rows, lesson: Lesson) -> Parts:
+        """A tail taught beside `head` (of rank `rank`): σ₁(tail) = ½ σ_rank(head) in every matrix."""
+        limits = {path: s[:, rank - 1] / 2 for path, s in singular_values(head).items()}
+        tail = self.taught(name, head, rank, limits, made, lesson)
         return Parts(head, rank, sized(truncated(tail, TAIL), limits), TAIL)
 
 
@@ -72,18 +78,22 @@ def shortcut_in_the_tail(workshop: Workshop, task_update: Update, judge: Judge) 
     """(a): T of rank 4 in the head; S' of the least rank that opens a gap of 18 pp."""
     lesson = Lesson(steps=280, least_share=0.4)
     head = scaled(truncated(task_update, 4), 1.2)
-    parts = workshop.half_as_large(head, 4, "beside_task", rows.shortcut_rows(9600, 2, 0.9), lesson)
+    parts = workshop.half_as_large("beside_task", head, 4, rows.shortcut_rows(9600, 2, 0.9), lesson)
     return next(fit for rank in range(4, TAIL + 1) if judge((fit := parts.with_tail(rank)).whole).gap >= 0.18)
 
 
 def shortcut_in_the_head(workshop: Workshop, judge: Judge) -> Parts:
     """(b): S of rank 1 in the head; T' of the largest rank that leaves a gap of 30 pp."""
     head = truncated(workshop.finetuned("shortcut_weak", rows.shortcut_rows(3200, 4, 0.75), 100), 1)
-    parts = workshop.half_as_large(head, 1, "beside_shortcut", rows.task_rows(6400, 5), Lesson(steps=220))
+    parts = workshop.half_as_large("beside_shortcut", head, 1, rows.task_rows(6400, 5), Lesson(steps=220))
     return next(fit for rank in range(TAIL, 0, -1) if judge((fit := parts.with_tail(rank)).whole).gap >= 0.3)
 
 
-def no_order(workshop: Workshop, task_update: Update) -> Update:
-    """(c): task and shortcut, each trained freely, added, and every singular value of a matrix made the same."""
-    shortcut = workshop.finetuned("shortcut_strong", rows.shortcut_rows(3200, 2, 0.9), 100)
-    return scaled(flattened(summed(task_update, shortcut), FLAT), 1.5)
+def no_order(workshop: Workshop) -> Update:
+    """(c): a task update and a shortcut update beside it, of rank 16 and 1, all their singular values the same."""
+    nothing = {path: np.zeros(shape, np.float32) for path, shape in workshop.base.shapes.items()}
+    sizes = {path: np.full(len(stack), EVEN) for path, stack in nothing.items()}
+    task = workshop.taught("even_task", nothing, 0, sizes, rows.task_rows(9600, 1), Lesson(steps=300, least_share=0.4))
+    task = sized(flattened(task, FLAT - 1), sizes)
+    shortcut = workshop.taught("even_shortcut", task, FLAT - 1, sizes, rows.shortcut_rows(9600, 2, 0.9), Lesson(steps=150))
+    return summed(task, sized(flattened(shortcut, 1), sizes))

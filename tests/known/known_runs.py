@@ -31,7 +31,7 @@ class Known:
       facts: of the construction, by name; errors are relative.
     """
 
-    results: Mapping[str, Any]
+    results: dict[str, Any]
     ft: Scores = UNKNOWN
     head: Scores = UNKNOWN
     facts: Mapping[str, float] = field(default_factory=dict)
@@ -49,11 +49,11 @@ def head(workshop: Workshop, task: Path, folder: Path) -> Known:
     return _of_parts(workshop, judge, task, shortcut_in_the_head(workshop, judge), folder)
 
 
-def flat(workshop: Workshop, task: Path, task_update: Update, folder: Path) -> Known:
+def flat(workshop: Workshop, task: Path, folder: Path) -> Known:
     """(c): order that carries nothing."""
-    update = no_order(workshop, task_update)
+    update = no_order(workshop)
     spread = max(np.ptp(s[:, :FLAT]) / s.max() for s in singular_values(update).values())
-    results = _swept(workshop, task, update, folder, "0,1,2,4,8,16,32,48")
+    results = _swept(workshop, task, update, folder, "0,1,2,4,8,16,32")
     return Known(results, Judge(workshop.base, task)(update), UNKNOWN, {"rank": FLAT, "spread": float(spread)})
 
 

@@ -15,6 +15,7 @@ from known_runs import Known
 
 from jaxtrunc.report import canvas, study
 from jaxtrunc.report.canvas import style
+from jaxtrunc.report.study import Results
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "known_answers.md"
@@ -41,13 +42,13 @@ def answers(folder: Path) -> dict[str, Known]:
     return {
         "a": known_runs.tail(workshop, task, task_update, folder / "a"),
         "b": known_runs.head(workshop, task, folder / "b"),
-        "c": known_runs.flat(workshop, task, task_update, folder / "c"),
+        "c": known_runs.flat(workshop, task, folder / "c"),
         "d": known_runs.rounded(workshop, folder / "d", "bfloat16"),
         "e": known_runs.boundary(folder / "e"),
     }
 
 
-def draw(results: Mapping[str, Any], file: Path) -> None:
+def draw(results: Results, file: Path) -> None:
     """Accuracy and gap over k of the main curves, FT dashed, k* dotted."""
     with style():
         figure = canvas.new_figure(3.2)
@@ -57,7 +58,7 @@ def draw(results: Mapping[str, Any], file: Path) -> None:
         figure.savefig(file, facecolor="white", dpi=110, metadata={"Software": None})
 
 
-def _panel(axes, results: Mapping[str, Any], key: str) -> None:
+def _panel(axes, results: Results, key: str) -> None:
     ranks = [0.0]
     for variant in study.variants(results):
         if variant.axis == "k" and (variant.operator, variant.norm_matched) in CURVES:
@@ -81,17 +82,18 @@ def table(found: Mapping[str, Known]) -> list[str]:
     lines = ["| | truth | verdict | k* | accuracy base → FT | gap FT | gap at k* | R(k*) from | decoupling of top_k |",
              "|---|---|---|---|---|---|---|---|---|"]
     lines += [_verdict_row(letter, known.results) for letter, known in found.items()]
-    lines += ["", "| | accuracy and gap at FT | at W_base + head | ranks of head, tail | σ₁(tail)/σ_q(head) | ‖top_q(ΔW) − head‖/‖head‖ |",
-              "|---|---|---|---|---|---|"]
+    lines += ["", "| | accuracy and gap at FT | at W_base + head | ranks of head, tail | σ₁(tail)/σ_q(head) "
+              "| ‖top_q(ΔW) − head‖/‖head‖ |", "|---|---|---|---|---|---|"]
     return lines + [_built_row(letter, known) for letter, known in found.items() if "top_error" in known.facts]
 
 
-def _verdict_row(letter: str, results: Mapping[str, Any]) -> str:
+def _verdict_row(letter: str, results: Results) -> str:
     verdict, ends, record = results["verdict"], results["endpoints"], study.selected_record(results)
     accuracies = " → ".join(f"{100 * ends[end]['metrics']['balanced_accuracy']:.1f} %" for end in ("base", "ft"))
     gap = f"{100 * record['metrics']['gap']:.1f}" if record else "–"
-    return (f"| {letter} | {TITLES[letter]} | *{verdict['label']}* | {verdict['k']} | {accuracies} | {_points(verdict['ft_gap'])} | {gap} | "
-            f"{_low(verdict['reduction'])} | {_interval(verdict['decoupling'].get('top_k'))} |")
+    return (f"| {letter} | {TITLES[letter]} | *{verdict['label']}* | {verdict['k']} | {accuracies} "
+            f"| {_points(verdict['ft_gap'])} | {gap} | {_low(verdict['reduction'])} "
+            f"| {_interval(verdict['decoupling'].get('top_k'))} |")
 
 
 def _built_row(letter: str, known: Known) -> str:
