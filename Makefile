@@ -7,10 +7,11 @@ RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 # One BLAS thread per process: the decomposition brings its own threads, and they would fight.
 THREADS := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 
-.PHONY: help demo test test-all test-newest lint clean
+.PHONY: help demo study-small small-nli small-text small-boundary test test-all test-newest lint clean
 
 help:
 	@echo "make demo      install into $(VENV), run the main job on the embedded model, print table and report path"
+	@echo "make study-small  two small bases from plain text, then the grids of configs/small on them: about 80 minutes on two cores"
 	@echo "make test      install into $(VENV), run the tests that take seconds"
 	@echo "make test-all  all tests, the long ones included"
 	@echo "make test-newest  the tests on Python 3.12 with the newest release of everything; may fail"
@@ -30,6 +31,27 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(BIN)/jaxtrunc demo --out-path $(RUN)
+
+# One process a core. Everything resumes: the same command goes on where it was stopped.
+study-small: $(VENV)/.installed
+	$(MAKE) -j2 small-nli small-text
+	$(MAKE) small-boundary
+	rm -rf runs/small
+	$(BIN)/jaxtrunc collect runs/small_nli runs/small_text runs/small_boundary --out-path runs/small
+
+small-nli small-text: small-%: models/tiny/config.json models/small/config.json
+	$(BIN)/jaxtrunc study configs/small/$*.yaml --resume
+
+small-boundary: runs/boundary_ceiling_base/model
+	$(BIN)/jaxtrunc study configs/small/boundary.yaml --resume
+
+models/%/config.json: configs/pretrain_%.yaml
+	$(BIN)/jaxtrunc pretrain $< --out-path $(@D) --resume
+
+# The second variant of the boundary case needs a base that can do the task already: taught on the other half of the rows.
+runs/boundary_ceiling_base/model: models/small/config.json
+	$(BIN)/jaxtrunc finetune --base-model models/small --task configs/tasks/boundary_ceiling_base.yaml \
+	    --out-path runs/boundary_ceiling_base --resume train.learning_rate=1e-3
 
 test: $(VENV)/.installed-test
 	$(THREADS) $(BIN)/python -m pytest -q -n 2 --dist loadfile
