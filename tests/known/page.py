@@ -52,7 +52,7 @@ def draw(results: Results, file: Path) -> None:
     """Accuracy and gap over k of the main curves, FT dashed, k* dotted."""
     with style():
         figure = canvas.new_figure(3.2)
-        for axes, key in zip(figure.subplots(1, 2), ("balanced_accuracy", "gap"), strict=True):
+        for axes, key in zip(figure.subplots(1, 2), (study.accuracy_metric(results), "gap"), strict=True):
             _panel(axes, results, key)
         canvas.legend_below(figure, figure.axes[0])
         figure.savefig(file, facecolor="white", dpi=110, metadata={"Software": None})
@@ -89,7 +89,8 @@ def table(found: Mapping[str, Known]) -> list[str]:
 
 def _verdict_row(letter: str, results: Results) -> str:
     verdict, ends, record = results["verdict"], results["endpoints"], study.selected_record(results)
-    accuracies = " → ".join(f"{100 * ends[end]['metrics']['balanced_accuracy']:.1f} %" for end in ("base", "ft"))
+    accuracy = study.accuracy_metric(results)
+    accuracies = " → ".join(f"{100 * ends[end]['metrics'][accuracy]:.1f} %" for end in ("base", "ft"))
     gap = f"{100 * record['metrics']['gap']:.1f}" if record else "–"
     return (f"| {letter} | {TITLES[letter]} | *{verdict['label']}* | {verdict['k']} | {accuracies} "
             f"| {_points(verdict['ft_gap'])} | {gap} | {_low(verdict['reduction'])} "
