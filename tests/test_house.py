@@ -100,3 +100,10 @@ def test_pyright_is_clean():
         pytest.skip("pyright is not installed (extra `test`)")
     done = subprocess.run([tool, "--pythonpath", sys.executable], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_names_of_test_modules_are_unique():
+    """Modules in folders without __init__.py share one namespace: of two with one name pytest collects only the first."""
+    files = (ROOT / "tests").rglob("*.py")
+    names = [file.name for file in files if file.name != "conftest.py" and not (file.parent / "__init__.py").exists()]
+    assert sorted(names) == sorted(set(names))

@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from conftest import MODULES
-from rows import RandomStream, make_batch, noisy
+from lora_rows import RandomStream, make_batch, noisy
 
 from jaxtrunc.adapters import write_adapter
 from jaxtrunc.core.trees import flatten, unflatten

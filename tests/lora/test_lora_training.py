@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from rows import RandomStream, make_batch, noisy
+from lora_rows import RandomStream, make_batch, noisy
 
 from jaxtrunc.core.errors import RunFailed
 from jaxtrunc.core.mesh import compute_mesh

@@ -1,4 +1,4 @@
-"""Build the five known answers anew and write docs/known_answers.md's numbers and plots:  python tests/known/page.py
+"""Build the five known answers anew and write docs/known_answers.md's numbers and plots:  python tests/known/known_page.py
 
 The text between the two marks in the page is replaced, all else in it is written by hand.
 """
@@ -19,7 +19,7 @@ from jaxtrunc.report.study import Results
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "known_answers.md"
-MARKS = "<!-- numbers: written by tests/known/page.py -->", "<!-- end of numbers -->"
+MARKS = "<!-- numbers: written by tests/known/known_page.py -->", "<!-- end of numbers -->"
 CURVES = (("top_k", False), ("bottom_k", False), ("random_k", False), ("interpolate", True))
 TITLES = {"a": "shortcut in the tail", "b": "shortcut in the head", "c": "no order", "d": "bfloat16 tail", "e": "boundary case"}
 
