@@ -51,10 +51,11 @@ def head(workshop: Workshop, task: Path, folder: Path) -> Known:
 
 def flat(workshop: Workshop, task: Path, folder: Path) -> Known:
     """(c): order that carries nothing."""
-    update = no_order(workshop)
+    judge = Judge(workshop.base, task)
+    update = no_order(workshop, judge)
     spread = max(np.ptp(s[:, :FLAT]) / s.max() for s in singular_values(update).values())
-    results = _swept(workshop, task, update, folder, "0,1,2,4,8,16,32")
-    return Known(results, Judge(workshop.base, task)(update), UNKNOWN, {"rank": FLAT, "spread": float(spread)})
+    results = _swept(workshop, task, update, folder, "0,1,2,4,8,10,12,14,17")
+    return Known(results, judge(update), UNKNOWN, {"rank": FLAT, "spread": float(spread)})
 
 
 def rounded(workshop: Workshop, folder: Path, dtype: str) -> Known:
