@@ -33,7 +33,7 @@ class Watch:
         self._client, self._index, self._count, self._timeout = client, index, count, timeout
         self.name = f"process {index} on {host}"
         self._parent = os.getppid()
-        self._seen: dict[int, tuple[str, float]] = {}
+        self._seen: dict[int, tuple[int, float]] = {}
         self._over = threading.Event()
         client.key_value_set(f"{NAME}{index}", self.name)
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
@@ -51,8 +51,22 @@ class Watch:
             time.sleep(3 * INTERVAL)  # the store ends with this process
 
     def wait_for_reason(self) -> None:
-        """A collective has failed, most likely since a peer is gone: leave the watch the time to find out which."""
-        self._over.wait(self._timeout + 5 * INTERVAL)
+        """Something has failed, perhaps since a peer is gone: return when every peer has shown that it lives.
+
+        If one does not, the watch of process 0 finds it and all end from there, this process too.
+        """
+        end = time.monotonic() + 3 * self._timeout
+        with contextlib.suppress(RuntimeError):  # the store is gone
+            before = self._beats()
+            while time.monotonic() < end:
+                time.sleep(INTERVAL)
+                now = self._beats()
+                if all(now.get(index, 0) > before.get(index, 0) + 1 for index in range(self._count) if index != self._index):
+                    return
+
+    def _beats(self) -> dict[int, int]:
+        """The last beat of every process that has given one."""
+        return {int(key.removeprefix(BEAT)): int(beat) for key, beat in self._client.key_value_dir_get(BEAT)}
 
     def _watch(self) -> None:
         beats = 0
@@ -68,10 +82,9 @@ class Watch:
                 self._look_for_silence()
 
     def _look_for_silence(self) -> None:
-        now = time.monotonic()
-        beats = dict(self._client.key_value_dir_get(BEAT))
+        now, beats = time.monotonic(), self._beats()
         for index in range(1, self._count):
-            beat = beats.get(f"{BEAT}{index}", "")
+            beat = beats.get(index, 0)
             if self._seen.get(index, (None, 0.0))[0] != beat:
                 self._seen[index] = (beat, now)
             elif now - self._seen[index][1] > self._timeout:
