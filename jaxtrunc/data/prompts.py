@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.errors import InputError, shown
 from jaxtrunc.core.limits import limited
 from jaxtrunc.data.examples import Example, TrainExample
 from jaxtrunc.data.sources.reason import reason
@@ -34,16 +34,20 @@ class Prompter:
     With a chat template the filled prompt is the content of one user message, rendered with the generation prompt and
     tokenised without adding special tokens; without one it is `PROMPT\\nAnswer:`, tokenised with special tokens.
 
+    Args:
+      rows: of the model's embedding; a token beyond them is refused where it occurs. None: there is no model.
+
     Raises:
       InputError: label words that are not single, distinct tokens right after the prompt (scoring: verbalizer), or that
         change the prompt's own tokens.
     """
 
-    def __init__(self, task: Task, tokenizer: "PreTrainedTokenizerBase") -> None:
+    def __init__(self, task: Task, tokenizer: "PreTrainedTokenizerBase", rows: int | None = None) -> None:
         if not tokenizer.is_fast:
             raise InputError(f"tokenizer {tokenizer.name_or_path}: expected a fast tokenizer (tokenizer.json), found "
                              f"{type(tokenizer).__name__}")
         self._name = tokenizer.name_or_path
+        self._rows = rows
         self.task = task
         self.tokenizer = tokenizer
         self.has_template = bool(tokenizer.chat_template)
@@ -73,12 +77,12 @@ class Prompter:
     def end_of_turn(self) -> int:
         """Token that ends the answer: the first that the chat template puts after it, else the end-of-text token."""
         tail = self._template_tail() if self.has_template else ""
-        if tail:
-            return self.tokenizer.encode(tail, add_special_tokens=False)[0]
-        if not isinstance(self.tokenizer.eos_token_id, int):
+        token = self.tokenizer.encode(tail, add_special_tokens=False)[0] if tail else self.tokenizer.eos_token_id
+        if not isinstance(token, int):
             raise InputError(f"tokenizer {self._name}: has neither a chat template that ends a turn nor an "
                              "end-of-text token")
-        return self.tokenizer.eos_token_id
+        self._check_rows(token)
+        return token
 
     def describe(self) -> dict[str, Any]:
         """For the manifest: how prompts are made and which tokens stand for the classes."""
@@ -114,7 +118,16 @@ class Prompter:
     def _tokens(self, strings: list[str]) -> list[list[int]]:
         if not strings:
             return []
-        return self.tokenizer(strings, add_special_tokens=not self.has_template, verbose=False)["input_ids"]
+        found = self.tokenizer(strings, add_special_tokens=not self.has_template, verbose=False)["input_ids"]
+        self._check_rows(max((max(ids, default=0) for ids in found), default=0))
+        return found
+
+    def _check_rows(self, token: int) -> None:
+        """Another row of the embedding would be taken in silence."""
+        if self._rows is not None and token >= self._rows:
+            raise InputError(f"tokenizer {self._name}: a prompt of {self.task.origin} has the token "
+                             f"{shown(self.tokenizer.convert_ids_to_tokens(token))} with the id {token}, but config.json says "
+                             f"vocab_size {self._rows}; take tokenizer and model from the same place")
 
     def _cut(self, text: str) -> str:
         """`text` up to the end of its `max_text_tokens`-th token; a character is never cut in two."""

@@ -57,15 +57,20 @@ def open_bench(task: Path | str | dict, directory: Path, model: Path, splits: tu
     validation = (VALIDATION,) if VALIDATION in parsed.splits else ()
     wanted = list(dict.fromkeys((*splits, *validation)))
     tokenizer = load_tokenizer(model)
-    _check_vocabulary(tokenizer, model)
-    prompter = Prompter(parsed, tokenizer)
+    rows = read_config(model).vocab_size
+    _check_vocabulary(tokenizer, model, rows)
+    prompter = Prompter(parsed, tokenizer, rows)
     return Bench(parsed, load_task(parsed, wanted, limit), prompter)
 
 
-def _check_vocabulary(tokenizer: "PreTrainedTokenizerBase", model: Path) -> None:
-    """Raise `InputError` for a token that has no row in the embedding: another row would be taken in silence."""
-    rows = read_config(model).vocab_size
-    token, largest = max(tokenizer.get_vocab().items(), key=lambda item: item[1], default=("", -1))
+def _check_vocabulary(tokenizer: "PreTrainedTokenizerBase", model: Path, rows: int) -> None:
+    """Raise `InputError` for a token of plain text that has no row in the embedding.
+
+    Added tokens, such as padding, are often beyond the last row and harmless: they are refused where a prompt has them.
+    """
+    added = set(tokenizer.added_tokens_decoder)
+    plain = [(token, number) for token, number in tokenizer.get_vocab().items() if number not in added]
+    token, largest = max(plain, key=lambda item: item[1], default=("", -1))
     if largest >= rows:
         raise InputError(f"{model}: the tokenizer gives {shown(token)} the id {largest}, but config.json says vocab_size {rows}; "
                          "take tokenizer and model from the same place")

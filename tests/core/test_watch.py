@@ -8,6 +8,7 @@ import pytest
 from jaxtrunc.core import watch
 
 INTERVAL = 0.02
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # threads end by force here
 
 
 class Store(dict):
@@ -66,7 +67,6 @@ def test_who_has_failed_since_a_peer_is_gone_waits_until_it_is_found(left):
     assert "process 2 on there has not answered" in reason and "--resume" in reason and code == 3
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_store_that_is_gone_holds_nobody_up(left, monkeypatch):
     store = Store(beating=())
     eye = watching(store, timeout=1000)

@@ -140,3 +140,16 @@ def test_prompts_ignore_attributes_and_label(toy, chat_tokenizer):
     one = example()
     other = dataclasses.replace(one, label=1, attributes={"marker": 1})
     assert prompter.encode([one]) == prompter.encode([other]) == prompter.encode([one.for_training()])
+
+
+def test_a_token_beyond_the_embedding_is_refused_where_a_prompt_has_it(toy, real_tokenizer):
+    """Padding that was added without a row of its own is ordinary, and harmless until a text has it."""
+    tokenizer = real_tokenizer("gpt2")
+    rows = len(tokenizer)
+    tokenizer.add_special_tokens({"pad_token": "<|later|>"})
+    prompter = Prompter(toy(scoring="likelihood"), tokenizer, rows)
+    assert prompter.encode([example()]) and prompter.end_of_turn < rows
+    with pytest.raises(InputError, match=rf"<\|later\|>.*id {rows}.*vocab_size {rows}"):
+        prompter.encode([example(), example("what comes <|later|>")])
+    with pytest.raises(InputError, match="vocab_size 9"):
+        Prompter(toy(), tokenizer, 9)
