@@ -31,7 +31,7 @@ def vocabularies() -> Iterator[Case]:
     def added(id: int):
         token = {
             "id": id,
-            "content": "e",  # any prompt has it
+            "content": "sentiment",  # any prompt has it
             "single_word": False,
             "lstrip": False,
             "rstrip": False,
