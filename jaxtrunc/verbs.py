@@ -106,7 +106,7 @@ class Study(Verb):
 class Collect(Verb):
     """Put many runs into one table and on one page: before and after, controls, seeds, spectra, and the paper's claims.
 
-    Writes collect.html, collect.csv, collect.json and plots. Runs that are damaged or unfinished are named on the page.
+    Writes collect.html, collect.md, collect.csv, collect.json and plots. Runs that are damaged or unfinished are named on the page.
 
     Example:  jaxtrunc collect runs/paper runs/mine --out-path overview
     """

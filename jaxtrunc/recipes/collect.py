@@ -18,11 +18,12 @@ from jaxtrunc.evals.seeds import over_seeds
 from jaxtrunc.recipes.found_runs import find_runs
 from jaxtrunc.report.collect_claims import checklist
 from jaxtrunc.report.collect_facts import Run, facts, flat
+from jaxtrunc.report.collect_markdown import as_markdown
 from jaxtrunc.report.collect_page import Collection, write_collection
 
 
 def collect(paths: Sequence[Path], out: Path) -> None:
-    """Write `out`/collect.{html,csv,json} and `out`/plots from the runs in `paths`; nothing there is overwritten.
+    """Write `out`/collect.{html,md,csv,json} and `out`/plots from the runs in `paths`; nothing there is overwritten.
 
     Raises:
       InputError: no run can be shown, or `out` is taken.
@@ -31,6 +32,7 @@ def collect(paths: Sequence[Path], out: Path) -> None:
         collection = gather(paths)
         jsonio.write_json(staged / "collect.json", as_json(collection))
         jsonio.write_text(staged / "collect.csv", as_csv(collection.runs))
+        jsonio.write_text(staged / "collect.md", as_markdown(collection))
         write_collection(staged, collection)
     for item in collection.unusable:
         say(f"not shown: {item['path']}: {item['reason']}")

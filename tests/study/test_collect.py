@@ -107,6 +107,18 @@ def test_the_page_stands_alone(collected):
         assert words in page, words
 
 
+def test_the_tables_in_markdown(collected, facts):
+    """Every table is whole: as many cells in each row as in its head, a row per run, and no cell ends one."""
+    text = (collected / "collect.md").read_text()
+    parts = [part.splitlines() for part in text.split("## ")[1:]]
+    tables = {part[0]: [line for line in part if line.startswith("|")] for part in parts}
+    for lines in tables.values():
+        assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
+    rows = next(lines for title, lines in tables.items() if title.startswith("Every run"))
+    assert [line.split(" | ")[0].strip("| ") for line in rows[2:]] == [run["name"] for run in facts["runs"]]
+    assert "5.00× [3.00, 6.00]" in text and "4.50 (4.00 to 5.00)" in text
+
+
 def test_nothing_is_overwritten(collected, study, program):
     before = (collected / "collect.json").read_bytes()
     code, _, said = program("collect", study, "--out-path", collected)
