@@ -162,7 +162,7 @@ class Finetune(Verb):
     base_model: Annotated[str, arg(metavar="REF")]
     """Local Hugging Face directory, org/name or org/name@revision."""
     task: Path
-    """Task (benchmark) file."""
+    """Task file, or the name of a benchmark (docs/benchmarks.md), such as hans."""
     out_path: Path
     """Directory of the run; refused if it already holds a model."""
     overrides: Overrides = ()
@@ -218,7 +218,7 @@ class Sweep(Verb):
     path: Annotated[Positional[Path], arg(metavar="RUN")]
     """Run directory that holds a decomposition."""
     task: Path
-    """Task (benchmark) file."""
+    """Task file, or the name of a benchmark (docs/benchmarks.md), such as hans."""
     operators: Annotated[str, arg(metavar="NAME,…")] = ",".join(Operators)
     """Operators, separated by commas."""
     ranks: Annotated[str | None, arg(metavar="K,…")] = None

@@ -32,6 +32,7 @@ from jaxtrunc.report import write_report
 
 ARTEFACT = "records.jsonl"
 LARGEST = 2**31 - 1
+LORA = "lora"
 DTYPE = "float32"  # of the operands of every matrix product in the evaluation
 
 
@@ -75,6 +76,8 @@ def sweep_on(run: RunDir, pair: Pair, bench: Bench, settings: SweepSettings, mes
 
 def check_settings(settings: SweepSettings) -> None:
     """Raise `InputError` for an unknown operator or a number out of range."""
+    if LORA in settings.operators:
+        raise InputError(f"--operators: '{LORA}' is trained, not cut: give ranks in a run config, as `lora: {{ranks: [4, 16]}}`")
     for name in settings.operators:
         spectral.find_operator(name)
     if not settings.operators:

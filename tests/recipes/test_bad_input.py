@@ -166,7 +166,8 @@ def test_two_equal_models(pair, refused, tmp_path):
 
 
 @pytest.mark.parametrize(("flags", "words"), [
-    (("--operators", "top_q"), ("top_q", "top_k")), (("--ranks", "1,b"), ("--ranks", "1,b")),
+    (("--operators", "top_q"), ("top_q", "top_k")), (("--operators", "top_k,lora"), ("is trained", "ranks")),
+    (("--ranks", "1,b"), ("--ranks", "1,b")),
     (("--ranks=-1",), ("--ranks", "-1")), (("--fractions", "2"), ("--fractions", "2")),
     (("--fractions", "nan"), ("--fractions", "nan")),
     (("--alphas", "1.5"), ("--alphas", "1.5")),
