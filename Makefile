@@ -34,15 +34,14 @@ demo: $(VENV)/.installed
 
 # One process a core. Everything resumes: the same command goes on where it was stopped.
 study-small: $(VENV)/.installed
-	$(MAKE) -j2 small-nli small-text
-	$(MAKE) small-boundary
+	$(MAKE) -j2 small-nli small-boundary
 	rm -rf runs/small
 	$(BIN)/jaxtrunc collect runs/small_nli runs/small_text runs/small_boundary --out-path runs/small
 
 small-nli small-text: small-%: models/tiny/config.json models/small/config.json
 	$(BIN)/jaxtrunc study configs/small/$*.yaml --resume
 
-small-boundary: runs/boundary_ceiling_base/model
+small-boundary: small-text runs/boundary_ceiling_base/model
 	$(BIN)/jaxtrunc study configs/small/boundary.yaml --resume
 
 models/%/config.json: configs/pretrain_%.yaml
