@@ -1,6 +1,6 @@
 """Benchmarks: task files, rows from many kinds of source, prompts, and batches of few shapes."""
 
-from jaxtrunc.data.batching import TokenBatch, bucket_batches
+from jaxtrunc.data.batching import TokenBatch, bucket_batches, shared_prefix
 from jaxtrunc.data.examples import Example, TrainExample
 from jaxtrunc.data.find import find_task
 from jaxtrunc.data.inject import unmarked
@@ -12,5 +12,6 @@ from jaxtrunc.data.task import Task, read_task
 
 __all__ = [
     "Encoded", "Example", "Prompter", "Stream", "Task", "TaskData", "TextStream", "TokenBatch", "TrainBatch",
-    "TrainExample", "TrainStream", "bucket_batches", "find_task", "load_task", "read_task", "text_batches", "unmarked",
+    "TrainExample", "TrainStream", "bucket_batches", "find_task", "load_task", "read_task", "shared_prefix",
+    "text_batches", "unmarked",
 ]

@@ -1,5 +1,6 @@
 """Token sequences of many lengths become right-padded batches of few shapes."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,14 @@ class TokenBatch:
     tokens: Int32[np.ndarray, "B T"]
     lengths: Int32[np.ndarray, " B"]
     rows: Int32[np.ndarray, " B"]
+
+
+def shared_prefix(sequences: Sequence[Sequence[int]], least: int = 8) -> list[int]:
+    """The tokens that all sequences begin with, at least one short of the shortest; none if they are fewer than `least`."""
+    columns = zip(*sequences, strict=False)  # ends with the shortest
+    common = [tokens[0] for tokens in itertools.takewhile(lambda tokens: len(set(tokens)) == 1, columns)]
+    found = common[:min(map(len, sequences), default=1) - 1]
+    return found if len(found) >= least else []
 
 
 def bucket_batches(sequences: Sequence[Sequence[int]], batch_size: int, max_shapes: int = 6,

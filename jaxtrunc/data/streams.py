@@ -1,13 +1,13 @@
 """What training reads: batches whose order depends on the seed and the position alone, so a run resumes exactly."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Int32
 
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.data.batching import bucket_widths, pad, plan_batches
+from jaxtrunc.data.batching import bucket_widths, pad, plan_batches, shared_prefix
 from jaxtrunc.data.examples import TrainExample
 from jaxtrunc.data.prompts import Prompter
 
@@ -23,12 +23,14 @@ class TrainBatch:
       lengths: real tokens per row; 1 in a filler row.
       targets: the token to be predicted *from* each position (already shifted by one), −1 where there is no loss.
       ids: ids of the rows, fewer than B if the last rows are filler (without targets).
+      prefix: what stands before the tokens of every row, without loss; may be empty.
     """
 
     tokens: Int32[np.ndarray, "B T"]
     lengths: Int32[np.ndarray, " B"]
     targets: Int32[np.ndarray, "B T"]
     ids: tuple[str, ...]
+    prefix: Int32[np.ndarray, " P"] = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 class Stream:
@@ -74,7 +76,7 @@ class Stream:
 
 
 class TrainStream(Stream):
-    """Prompt and answer of each example; loss on the label tokens and the end of turn only.
+    """Prompt and answer of each example, what all prompts begin with apart; loss on the label tokens and the end of turn only.
 
     Args:
       examples: `[example.for_training() for example in …]`; attributes do not come this far.
@@ -91,7 +93,9 @@ class TrainStream(Stream):
             raise InputError(f"{prompter.task.origin}: there are no training rows")
         self.batch_size = batch_size
         self._ids = [example.id for example in examples]
-        self._prompts = [encoded.input_ids for encoded in prompter.encode(examples)]
+        prompts = [encoded.input_ids for encoded in prompter.encode(examples)]
+        self._prefix = np.array(shared_prefix(prompts), np.int32)
+        self._prompts = [prompt[len(self._prefix):] for prompt in prompts]
         self._answers = [(*prompter.continuations[example.label], prompter.end_of_turn) for example in examples]
         # the end of turn is predicted, never read
         self._lengths = [len(p) + len(a) - 1 for p, a in zip(self._prompts, self._answers, strict=True)]
@@ -113,4 +117,5 @@ class TrainStream(Stream):
             lengths=lengths,
             targets=pad(targets, self.batch_size, width, NO_LOSS),
             ids=tuple(self._ids[row] for row in rows),
+            prefix=self._prefix,
         )

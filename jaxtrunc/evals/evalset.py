@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxtrunc.data import Encoded, Example, Prompter, TaskData, TokenBatch, bucket_batches
+from jaxtrunc.data import Encoded, Example, Prompter, TaskData, TokenBatch, bucket_batches, shared_prefix
 from jaxtrunc.evals.pooling import Pooling, pooling_of
 from jaxtrunc.evals.truth import MISSING, Truth
 
@@ -19,7 +19,9 @@ class EvalSet:
       encoded: ids, prompts and their tokens.
       continuations: token ids of each label word; single tokens under `verbalizer`.
       scoring: verbalizer, likelihood or likelihood_per_token.
-      batches: right-padded batches; `rows` count prompts, or prompt · C + class where the label words are scored too.
+      prefix: the tokens that every prompt begins with; evaluated once per model.
+      batches: what comes after the prefix, right-padded; `rows` count prompts, or prompt · C + class where the label words are
+        scored too.
       pooling: how the scores of trained classes become those of the classes in `truth`; None: they are the same.
     """
 
@@ -27,6 +29,7 @@ class EvalSet:
     encoded: Sequence[Encoded]
     continuations: tuple[tuple[int, ...], ...]
     scoring: str
+    prefix: Sequence[int]
     batches: Sequence[TokenBatch]
     pooling: Pooling | None = None
 
@@ -49,11 +52,13 @@ def build_eval_set(data: TaskData, split: str, prompter: Prompter, batch_size: i
     examples = data.examples[split]
     encoded = prompter.encode(examples)
     scoring, continuations = data.task.scoring, tuple(prompter.continuations)
-    sequences = [row.input_ids for row in encoded]
+    prefix = shared_prefix([row.input_ids for row in encoded])
+    sequences = [row.input_ids[len(prefix):] for row in encoded]
     if scoring != "verbalizer":
         sequences = [[*prompt, *label] for prompt in sequences for label in continuations]
     truth = _truth(data, split, examples)
-    return EvalSet(truth, encoded, continuations, scoring, bucket_batches(sequences, batch_size), pooling_of(data.task))
+    batches = bucket_batches(sequences, batch_size)
+    return EvalSet(truth, encoded, continuations, scoring, prefix, batches, pooling_of(data.task))
 
 
 def _truth(data: TaskData, split: str, examples: Sequence[Example]) -> Truth:

@@ -1,7 +1,8 @@
 """Scores of a model on a split: one compiled function per batch shape, with the weights as arguments.
 
 Nothing recompiles between levels of a sweep, and nothing of the size vocabulary × sequence is formed: hidden states are
-gathered first, at the one position (or the few positions of a label string) that is read.
+gathered first, at the one position (or the few positions of a label string) that is read. What all prompts begin with is
+computed once per model.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from jaxtrunc.core.mesh import batch_divisor, batch_sharding, place, replicated
 from jaxtrunc.core.trees import Params
 from jaxtrunc.data import TokenBatch
 from jaxtrunc.evals.evalset import EvalSet
-from jaxtrunc.models import DecoderConfig, Execution, head_logits, hidden_states
+from jaxtrunc.models import DecoderConfig, Execution, head_logits, hidden_states, prefix_cache
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Scorer:
         self._cfg, self._execution, self._mesh = cfg, dataclasses.replace(execution, mesh=mesh), mesh
         self.compilations = 0
         everywhere = None if mesh is None else replicated(mesh)
+        self._keep = jax.jit(self._prefix)
         self._last = jax.jit(self._last_position, out_shardings=everywhere)
         self._labels = jax.jit(self._label_positions, out_shardings=everywhere)
 
@@ -64,38 +66,46 @@ class Scorer:
     def _verbalizer(self, params: Params, eval_set: EvalSet) -> Scores:
         label_ids = np.array([ids[0] for ids in eval_set.continuations], np.int32)
         placed = (self._place(batch.tokens, batch.lengths) for batch in eval_set.batches)
-        logits, mass = zip(*[self._last(params, *arrays, label_ids) for arrays in placed], strict=True)
+        past = self._past(params, eval_set)
+        logits, mass = zip(*[self._last(params, past, *arrays, label_ids) for arrays in placed], strict=True)
         return Scores(_scatter(eval_set, logits, len(eval_set)), _scatter(eval_set, mass, len(eval_set)))
 
     def _likelihood(self, params: Params, eval_set: EvalSet) -> Scores:
         classes = len(eval_set.continuations)
         placed = (self._place(batch.tokens, batch.lengths, targets) for batch, targets in _with_targets(eval_set))
-        outputs = [self._labels(params, *arrays) for arrays in placed]
+        past = self._past(params, eval_set)
+        outputs = [self._labels(params, past, *arrays) for arrays in placed]
         total = _scatter(eval_set, outputs, len(eval_set) * classes).reshape(-1, classes)
         sizes = np.array([len(ids) for ids in eval_set.continuations], np.float32)
         scores = total / sizes if eval_set.scoring == "likelihood_per_token" else total
         return Scores(scores, np.exp(total).sum(axis=1))
 
+    def _past(self, params: Params, eval_set: EvalSet) -> Any:
+        """Keys and values of what all prompts begin with; None where they begin with nothing in common."""
+        return self._keep(params, np.array(eval_set.prefix, np.int32)) if eval_set.prefix else None
+
+    def _prefix(self, params: Params, tokens: Int[Array, " P"]) -> Any:
+        self.compilations += 1
+        return prefix_cache(params, self._cfg, tokens, self._execution)
+
     def _last_position(
-        self, params: Params, tokens: Int[Array, "B T"], lengths: Int[Array, " B"], label_ids: Int[Array, " C"]
+        self, params: Params, past: Any, tokens: Int[Array, "B T"], lengths: Int[Array, " B"], label_ids: Int[Array, " C"]
     ) -> tuple[Float[Array, "B C"], Float[Array, " B"]]:
         """Logits of the label tokens at the last prompt position, and their share of the probability there."""
         self.compilations += 1
-        hidden = hidden_states(params, self._cfg, tokens, lengths, self._execution)
-        last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)[:, 0]  # (B, D)
-        logits = head_logits(params, self._cfg, last, None, self._execution)  # (B, V)
+        last = hidden_states(params, self._cfg, tokens, lengths, self._execution, past=past, at=lengths[:, None] - 1)
+        logits = head_logits(params, self._cfg, last[:, 0], None, self._execution)  # (B, V)
         restricted = logits[:, label_ids]
         share = jax.nn.logsumexp(restricted, axis=1) - jax.nn.logsumexp(logits, axis=1)
         return restricted, jnp.exp(share)
 
     def _label_positions(
-        self, params: Params, tokens: Int[Array, "B T"], lengths: Int[Array, " B"], targets: Int[Array, "B M"]
+        self, params: Params, past: Any, tokens: Int[Array, "B T"], lengths: Int[Array, " B"], targets: Int[Array, "B M"]
     ) -> Float[Array, " B"]:
         """Log-probability of the label string that ends each row; `targets` holds its tokens, −1 before them."""
         self.compilations += 1
-        hidden = hidden_states(params, self._cfg, tokens, lengths, self._execution)
         before = lengths[:, None] - 1 + jnp.arange(-targets.shape[1], 0)  # the position that predicts each target
-        chosen = jnp.take_along_axis(hidden, jnp.maximum(before, 0)[:, :, None], axis=1)  # (B, M, D)
+        chosen = hidden_states(params, self._cfg, tokens, lengths, self._execution, past=past, at=jnp.maximum(before, 0))
         logits = head_logits(params, self._cfg, chosen, None, self._execution)
         picked = jnp.take_along_axis(logits, jnp.maximum(targets, 0)[:, :, None], axis=2)[:, :, 0]
         gains = picked - jax.nn.logsumexp(logits, axis=2)

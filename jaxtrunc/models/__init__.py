@@ -1,7 +1,7 @@
 """One decoder for every family, and the way in from and out to Hugging Face directories."""
 
 from jaxtrunc.models.config import DecoderConfig, Execution, RopeConfig
-from jaxtrunc.models.forward import abstract_params, head_logits, hidden_states, init_params
+from jaxtrunc.models.forward import abstract_params, head_logits, hidden_states, init_params, prefix_cache
 from jaxtrunc.models.hub import load_tokenizer, resolve_ref
 from jaxtrunc.models.keys import KeyRule
 from jaxtrunc.models.load import load_params
@@ -30,6 +30,7 @@ __all__ = [
     "load_params",
     "load_tokenizer",
     "open_model",
+    "prefix_cache",
     "read_config",
     "resolve_ref",
     "split_factors",

@@ -1,10 +1,12 @@
 """The decoder: Flax NNX modules whose parameter tree is the one of the whole project.
 
 Axis letters: B batch, T query positions, S key positions, D width, N query heads, K key/value heads, G query heads per
-key/value head, H head width, F MLP width, L layers, M masks, V vocabulary.
+key/value head, H head width, F MLP width, L layers, M masks, V vocabulary, Q positions that are asked for, R rows of
+a prefix that all rows share, P its length.
 """
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,7 @@ from jaxtrunc.core.mesh import rows_apart, whole_along_fsdp
 from jaxtrunc.models import rope
 from jaxtrunc.models.config import DecoderConfig, Execution
 
+KeysValues = tuple[Float[Array, "*l R P K H"], Float[Array, "*l R P K H"]]
 MASKED = -1e30  # finite, so that a row of padding alone gives numbers and not NaN
 ACTIVATIONS = {"silu": jax.nn.silu, "gelu_pytorch_tanh": partial(jax.nn.gelu, approximate=True)}
 
@@ -91,17 +94,32 @@ class Attention(nnx.Module):
         self.head_dim, self.softcap = cfg.head_dim, cfg.attention_softcap
         self.scale = cfg.head_dim**-0.5 if cfg.attention_scale is None else cfg.attention_scale
 
-    def __call__(self, x: jax.Array, angles: tuple[jax.Array, jax.Array], mask: jax.Array, execution: Execution):
-        """x (B,T,D), rotary tables, mask (B,T,S) true where a query may look → (B,T,D)."""
-        query, key, value = (self._heads(p(x, execution)) for p in (self.q_proj, self.k_proj, self.v_proj))
+    def __call__(self, x: jax.Array, angles: tuple[jax.Array, jax.Array], mask: jax.Array, execution: Execution,
+                 past: KeysValues | None = None, at: Int[Array, "B Q"] | None = None):
+        """x (B,T,D), rotary tables, mask (B,T,S) true where a query may look → (B,T,D), or (B,Q,D) for the queries `at`."""
+        key, value = self.keys_values(x, angles, execution)
+        if past is not None:
+            key, value = (jnp.concatenate([jnp.repeat(old, len(x) // len(old), axis=0), new], axis=1)
+                          for old, new in zip(past, (key, value), strict=True))
+        query = self._heads(self.q_proj(pick(x, at), execution))
         if hasattr(self, "q_norm"):
-            query, key = self.q_norm(query), self.k_norm(key)
-        query, key = rope.rotate(query, *angles), rope.rotate(key, *angles)
-        mixed = attend(query, key, value, mask, self.scale, self.softcap, execution)
+            query = self.q_norm(query)
+        query = rope.rotate(query, *(pick(table, at) for table in angles))
+        mixed = attend(query, key, value, pick(mask, at), self.scale, self.softcap, execution)
         return self.o_proj(mixed.reshape(*mixed.shape[:2], -1), execution)
+
+    def keys_values(self, x: jax.Array, angles: tuple[jax.Array, jax.Array], execution: Execution) -> KeysValues:
+        """What later positions look at: x (B,T,D) → keys, rotated, and values, each (B,T,K,H)."""
+        key, value = (self._heads(p(x, execution)) for p in (self.k_proj, self.v_proj))
+        return rope.rotate(self.k_norm(key) if hasattr(self, "k_norm") else key, *angles), value
 
     def _heads(self, x: Float[Array, "B T NH"]) -> Float[Array, "B T N H"]:
         return x.reshape(*x.shape[:2], -1, self.head_dim)
+
+
+def pick(x: Array, at: Int[Array, "B Q"] | None) -> Array:
+    """x (B,T,…) at some positions of each row, (B,Q,…); all of it where `at` is None."""
+    return x if at is None else jnp.take_along_axis(x, at.reshape(*at.shape, *(1,) * (x.ndim - 2)), axis=1)
 
 
 def attend(
@@ -152,14 +170,20 @@ class Block(nnx.Module):
             self.pre_feedforward_norm = RMSNorm(cfg.hidden_size, cfg)
             self.post_feedforward_norm = RMSNorm(cfg.hidden_size, cfg)
 
-    def __call__(self, x: jax.Array, angles: tuple[jax.Array, jax.Array], mask: jax.Array, execution: Execution):
-        """x (B,T,D) → (B,T,D)."""
-        attended = self.attn(self.input_norm(x), angles, mask, execution)
+    def __call__(self, x: jax.Array, angles: tuple[jax.Array, jax.Array], mask: jax.Array, execution: Execution,
+                 past: KeysValues | None = None, at: Int[Array, "B Q"] | None = None):
+        """x (B,T,D) → (B,T,D), or (B,Q,D) for the positions `at`."""
+        attended = self.attn(self.input_norm(x), angles, mask, execution, past, at)
+        x = pick(x, at)
         if hasattr(self, "pre_feedforward_norm"):
             x = x + self.post_attention_norm(attended)
             return x + self.post_feedforward_norm(self.mlp(self.pre_feedforward_norm(x), execution))
         x = x + attended
         return x + self.mlp(self.post_attention_norm(x), execution)
+
+    def keys_values(self, x: jax.Array, angles: tuple[jax.Array, jax.Array], execution: Execution) -> KeysValues:
+        """Keys and values of this layer's input."""
+        return self.attn.keys_values(self.input_norm(x), angles, execution)
 
 
 class Decoder(nnx.Module):
@@ -173,12 +197,28 @@ class Decoder(nnx.Module):
         if not cfg.tie_embeddings:
             self.lm_head = Linear(cfg.hidden_size, cfg.vocab_size, False, rngs)
 
-    def __call__(self, tokens: Int[Array, "B T"], positions: Int[Array, "B T"], mask: Bool[Array, "B T S"], execution):
-        """Hidden states after the final norm, float32 (B,T,D)."""
-        angles = rope.tables(self.cfg.rope, self.cfg.head_dim, positions)
-        masks, choice = layer_masks(self.cfg, mask)
-        x = run_layers(self.layers, self.embed(tokens, execution), angles, masks, choice, execution)
+    def __call__(self, tokens: Int[Array, "B T"], positions: Int[Array, "B T"], mask: Bool[Array, "B T S"], execution: Execution,
+                 past: KeysValues | None = None, at: Int[Array, "B Q"] | None = None):
+        """Hidden states after the final norm, float32 (B,T,D), or (B,Q,D) at the positions `at`; `past` stands before."""
+        x, _ = run_layers(self.layers, self.embed(tokens, execution), self._view(positions, mask), execution, past=past, at=at)
         return self.final_norm(x)
+
+    def keys_values(self, tokens: Int[Array, "R P"], positions: Int[Array, "R P"], mask: Bool[Array, "R P P"], execution):
+        """Keys and values of every layer, each (L,R,P,K,H)."""
+        _, kept = run_layers(self.layers, self.embed(tokens, execution), self._view(positions, mask), execution, keep=True)
+        assert kept is not None
+        return kept
+
+    def _view(self, positions: jax.Array, mask: jax.Array) -> "View":
+        return View(rope.tables(self.cfg.rope, self.cfg.head_dim, positions), *layer_masks(self.cfg, mask))
+
+
+class View(NamedTuple):
+    """Where the tokens stand and what they may look at: rotary tables, masks, and which mask each layer uses."""
+
+    angles: tuple[jax.Array, jax.Array]
+    masks: Bool[Array, "M B T S"]
+    choice: Int[np.ndarray, " L"]
 
 
 def layer_masks(cfg: DecoderConfig, mask: Bool[Array, "B T S"]) -> tuple[Bool[Array, "M B T S"], Int[np.ndarray, " L"]]:
@@ -186,28 +226,40 @@ def layer_masks(cfg: DecoderConfig, mask: Bool[Array, "B T S"]) -> tuple[Bool[Ar
     if cfg.sliding_window is None:
         return mask[None], np.zeros(cfg.num_layers, np.int32)
     steps = jnp.arange(mask.shape[-1])
-    near = mask & (steps[:, None] - steps < cfg.sliding_window)  # distance in the row, so that padding may be on either side
+    queries = steps[-mask.shape[-2]:, None]
+    near = mask & (queries - steps < cfg.sliding_window)  # distance in the row, so that padding may be on either side
     if all(cfg.sliding_layers):
         return near[None], np.zeros(cfg.num_layers, np.int32)
     return jnp.stack([mask, near]), np.array(cfg.sliding_layers, np.int32)
 
 
-def run_layers(layers: Block, x: jax.Array, angles, masks: jax.Array, choice: np.ndarray, execution: Execution) -> jax.Array:
-    """Apply the one block function L times, by `lax.scan` or by an unrolled loop over the stacked slices."""
+def run_layers(layers: Block, x: jax.Array, view: View, execution: Execution, *, past: KeysValues | None = None,
+               at: Int[Array, "B Q"] | None = None, keep: bool = False) -> tuple[jax.Array, KeysValues | None]:
+    """Apply the one block function L times, by `lax.scan` or by an unrolled loop over the stacked slices.
 
-    def step(x: jax.Array, layer: tuple[Block, jax.Array]) -> tuple[jax.Array, None]:
-        block, chosen = layer
-        x = block(x, angles, jax.lax.dynamic_index_in_dim(masks, chosen, keepdims=False), execution)
-        return rows_apart(x, execution.mesh), None
+    Returns:
+      x (B,T,D), or (B,Q,D) at the positions `at`, and with `keep` the keys and values of every layer. Unrolled, the last layer
+      computes nothing but what `at` needs; scanned, all layers are alike.
+    """
+
+    def step(x: jax.Array, layer: tuple[Block, jax.Array, KeysValues | None], at: jax.Array | None = None):
+        block, chosen, before = layer
+        kept = block.keys_values(x, view.angles, execution) if keep else None
+        x = block(x, view.angles, jax.lax.dynamic_index_in_dim(view.masks, chosen, keepdims=False), execution, before, at)
+        return rows_apart(x, execution.mesh), kept
 
     x = rows_apart(x, execution.mesh)
     if execution.remat:
         step = jax.checkpoint(step)
     if execution.scans:
-        return jax.lax.scan(step, x, (layers, jnp.asarray(choice)))[0]
-    for layer in range(len(choice)):
-        x, _ = step(x, jax.tree.map(lambda leaf, i=layer: leaf[i], (layers, choice)))
-    return x
+        x, kept = jax.lax.scan(step, x, (layers, jnp.asarray(view.choice), past))
+        return pick(x, at), kept
+    each = []
+    for layer in range(len(view.choice)):
+        entry = jax.tree.map(lambda leaf, i=layer: leaf[i], (layers, view.choice, past))
+        x, kept = step(x, entry, at if layer == len(view.choice) - 1 else None)
+        each.append(kept)
+    return x, jax.tree.map(lambda *parts: jnp.stack(parts), *each) if keep else None
 
 
 def _normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> jax.Array:

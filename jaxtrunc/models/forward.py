@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxtrunc.core.mesh import whole_along_fsdp
+from jaxtrunc.core.mesh import batch_divisor, whole_along_fsdp
 from jaxtrunc.core.trees import Params
 from jaxtrunc.models import lora
 from jaxtrunc.models.config import DecoderConfig, Execution
-from jaxtrunc.models.decoder import Decoder, product, soft_cap
+from jaxtrunc.models.decoder import Decoder, KeysValues, product, soft_cap
 
 REFERENCE = Execution()
 
@@ -47,22 +47,44 @@ def hidden_states(
     *,
     positions: Int[Array, "B T"] | None = None,
     valid: Bool[Array, "B T"] | None = None,
+    past: KeysValues | None = None,
+    at: Int[Array, "B Q"] | None = None,
 ) -> Float[Array, "B T D"]:
     """Float32 hidden states after the final norm.
 
     A row's values depend on that row's tokens alone: padding is masked, positions count from 0. By default rows are
     right padded to `lengths`; for any other padding pass `valid` (true at real tokens) and `positions`.
+
+    Args:
+      past: of `prefix_cache`: what stands before the tokens of every row; positions count on from there.
+      at: positions of each row, which alone are returned, (B, Q, D).
     """
     chex.assert_rank(tokens, 2)
     chex.assert_shape(lengths, tokens.shape[:1])  # a scalar or (B, 1) would broadcast in silence
     steps = jnp.arange(tokens.shape[1], dtype=jnp.int32)
+    ahead = 0 if past is None else past[0].shape[2]
     if valid is None:
         valid = steps < lengths[:, None]
     if positions is None:
-        positions = jnp.broadcast_to(steps, tokens.shape)
+        positions = jnp.broadcast_to(ahead + steps, tokens.shape)
     chex.assert_equal_shape([tokens, positions, valid])
-    causal = steps[:, None] >= steps  # (T, S)
-    return decoder(params, cfg)(tokens, positions, causal & valid[:, None, :], execution)
+    mask = (steps[:, None] >= steps) & valid[:, None, :]  # (B, T, T)
+    mask = jnp.pad(mask, ((0, 0), (0, 0), (ahead, 0)), constant_values=True)
+    return decoder(params, cfg)(tokens, positions, mask, execution, past, at)
+
+
+def prefix_cache(params: Params, cfg: DecoderConfig, tokens: Int[Array, " P"], execution: Execution = REFERENCE) -> KeysValues:
+    """Keys and values of tokens that many rows begin with, computed once: float32, each (L, R, P, K, H).
+
+    R is 1 on one device; over a mesh every device that has rows of its own computes them for itself, and B rows that go on
+    from there are divided evenly among the R.
+    """
+    chex.assert_rank(tokens, 1)
+    copies = 1 if execution.mesh is None else batch_divisor(execution.mesh)
+    steps = jnp.arange(len(tokens), dtype=jnp.int32)
+    mask = jnp.broadcast_to(steps[:, None] >= steps, (copies, len(tokens), len(tokens)))
+    rows, positions = (jnp.broadcast_to(row, (copies, len(tokens))) for row in (tokens, steps))
+    return decoder(params, cfg).keys_values(rows, positions, mask, execution)
 
 
 def head_logits(

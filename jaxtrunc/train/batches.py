@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxtrunc.core.mesh import batch_sharding, place
+from jaxtrunc.core.mesh import batch_sharding, place, replicated
 from jaxtrunc.data import TrainBatch
 
 
@@ -17,12 +17,14 @@ class StepBatch(NamedTuple):
       lengths: (B,) int32.
       positions: (B, M) int32, where in its row each target is predicted; None: at all T positions.
       labels: (B, M) int32, the token to predict there; -1 where there is none. M = T if `positions` is None.
+      prefix: (P,) int32, what stands before the tokens of every row; None: nothing.
     """
 
     tokens: Any
     lengths: Any
     positions: Any
     labels: Any
+    prefix: Any = None
 
 
 def step_batch(batch: TrainBatch, mesh: Mesh | None = None) -> StepBatch:
@@ -38,5 +40,8 @@ def step_batch(batch: TrainBatch, mesh: Mesh | None = None) -> StepBatch:
     if 2 * width <= targets.shape[1]:
         order = np.argsort(targets < 0, axis=1, kind="stable")[:, :width].astype(np.int32)
         positions, labels = order, np.take_along_axis(targets, order, axis=1)
-    arrays = StepBatch(batch.tokens, batch.lengths, positions, labels)
-    return arrays if mesh is None else StepBatch(*(x if x is None else place(x, batch_sharding(mesh)) for x in arrays))
+    rows, prefix = (batch.tokens, batch.lengths, positions, labels), batch.prefix if len(batch.prefix) else None
+    if mesh is None:
+        return StepBatch(*rows, prefix)
+    placed = (x if x is None else place(x, batch_sharding(mesh)) for x in rows)
+    return StepBatch(*placed, prefix=None if prefix is None else place(prefix, replicated(mesh)))

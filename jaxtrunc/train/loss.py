@@ -4,17 +4,19 @@ import jax
 import jax.numpy as jnp
 
 from jaxtrunc.core.trees import Params
-from jaxtrunc.models import DecoderConfig, Execution, head_logits, hidden_states
+from jaxtrunc.models import DecoderConfig, Execution, head_logits, hidden_states, prefix_cache
 from jaxtrunc.train.batches import StepBatch
 
 CHUNK = 4096  # positions whose logits are held at once
 
 
 def loss_sum(params: Params, cfg: DecoderConfig, batch: StepBatch, execution: Execution) -> jax.Array:
-    """Sum over targets of −ln p(target); float32, nats. Divide by the number of targets for the mean."""
-    hidden = hidden_states(params, cfg, batch.tokens, batch.lengths, execution)  # (B, T, D)
-    if batch.positions is not None:
-        hidden = jnp.take_along_axis(hidden, batch.positions[..., None], axis=1)  # (B, M, D)
+    """Sum over targets of −ln p(target); float32, nats. Divide by the number of targets for the mean.
+
+    What all rows begin with is computed once; its gradient is the sum over the rows, as if each had computed it.
+    """
+    past = None if batch.prefix is None else prefix_cache(params, cfg, batch.prefix, execution)
+    hidden = hidden_states(params, cfg, batch.tokens, batch.lengths, execution, past=past, at=batch.positions)  # (B, M, D)
     return head_loss(params, cfg, hidden, batch.labels, execution)
 
 

@@ -47,7 +47,8 @@ class MetricsLog:
 
     def add(self, step: int, measured: Measured, batch: TrainBatch) -> None:
         """Note step `step` (1 is the first) and check the one before it."""
-        previous, self._pending = self._pending, _Pending(step, measured, batch.ids, int(np.sum(batch.lengths)))
+        tokens = int(np.sum(batch.lengths)) + len(batch.ids) * len(batch.prefix)  # as the rows have them, whoever computes them
+        previous, self._pending = self._pending, _Pending(step, measured, batch.ids, tokens)
         self._check(previous)
 
     def flush(self) -> None:

@@ -64,8 +64,12 @@ def _loss_and_gradient(loss_sum: LossSum, trained: Flat, frozen: Flat, batch: St
 
     if accumulation == 1:
         return of_part(batch)
-    # Row i goes to part i mod accumulation, so that each device keeps its own rows.
-    parts = jax.tree.map(lambda x: x.reshape(-1, accumulation, *x.shape[1:]).swapaxes(0, 1), batch)
+    # Row i goes to part i mod accumulation, so that each device keeps its own rows; the prefix belongs to every part.
+    rows = batch._replace(prefix=None)
+    parts = jax.tree.map(lambda x: x.reshape(-1, accumulation, *x.shape[1:]).swapaxes(0, 1), rows)
     zero = jax.tree.map(jnp.zeros_like, (jnp.float32(0), trained))
-    total, _ = jax.lax.scan(lambda total, part: (jax.tree.map(jnp.add, total, of_part(part)), None), zero, parts)
-    return total
+
+    def add(total: tuple[jax.Array, Flat], part: StepBatch) -> tuple[tuple[jax.Array, Flat], None]:
+        return jax.tree.map(jnp.add, total, of_part(part._replace(prefix=batch.prefix))), None
+
+    return jax.lax.scan(add, zero, parts)[0]

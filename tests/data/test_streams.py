@@ -34,9 +34,11 @@ def test_loss_stands_on_the_label_and_the_end_of_turn_alone(stream):
             example = stream.examples[id]
             prompt = prompter.encode([example])[0].input_ids
             label = prompter.label_ids[example.label]
-            assert batch.tokens[row, :batch.lengths[row]].tolist() == [*prompt, label]
-            wanted = np.full(batch.targets.shape[1], -1)
+            assert [*batch.prefix, *batch.tokens[row, :batch.lengths[row]]] == [*prompt, label]
+            wanted = np.full(len(batch.prefix) + batch.targets.shape[1], -1)
             wanted[len(prompt) - 1:len(prompt) + 1] = [label, prompter.end_of_turn]
+            assert len(batch.prefix) >= 8
+            wanted = wanted[len(batch.prefix):]
             assert np.array_equal(batch.targets[row], wanted)
         filler = slice(len(batch.ids), None)
         assert (batch.targets[filler] == -1).all() and (batch.lengths[filler] == 1).all()

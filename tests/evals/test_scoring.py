@@ -37,8 +37,9 @@ def torch_logits():
     return logits
 
 
-def test_verbalizer_is_torchs_last_position(scorer, torch_logits):
-    rows = random_set()
+@pytest.mark.parametrize("prefix", [0, 11])
+def test_verbalizer_is_torchs_last_position(scorer, torch_logits, prefix):
+    rows = random_set(prefix=prefix)
     got = scorer.score(PARAMS, rows)
     want = np.array([torch_logits(each.input_ids)[-1, [7, 11]] for each in rows.encoded])
     np.testing.assert_allclose(got.scores[:, 0] - got.scores[:, 1], want[:, 0] - want[:, 1], atol=1e-4)
@@ -48,7 +49,7 @@ def test_verbalizer_is_torchs_last_position(scorer, torch_logits):
 
 @pytest.mark.parametrize("scoring", ["likelihood", "likelihood_per_token"])
 def test_likelihood_is_torchs_sum_over_the_label_string(scorer, torch_logits, scoring):
-    rows = random_set(continuations=STRINGS, scoring=scoring)
+    rows = random_set(continuations=STRINGS, scoring=scoring, prefix=9)
     got = scorer.score(PARAMS, rows)
     want = np.array([[sum(torch_logits(each.input_ids + list(label))[len(each.input_ids) - 1 + i, token]
                           for i, token in enumerate(label)) for label in STRINGS] for each in rows.encoded])
@@ -91,7 +92,7 @@ def test_nothing_recompiles_between_levels():
 def test_batches_over_a_mesh_give_the_same(scorer):
     if jax.device_count() < 8:
         pytest.skip("needs 8 (virtual) devices")
-    rows = random_set(batch_size=6, max_shapes=1)  # 6 rows over 8 devices: filled up
+    rows = random_set(batch_size=6, max_shapes=1, prefix=8)  # 6 rows over 8 devices: filled up
     want, got = scorer.score(PARAMS, rows), Scorer(CONFIG, Execution(), compute_mesh()).score(PARAMS, rows)
     np.testing.assert_allclose(got.scores, want.scores, atol=1e-4)
     np.testing.assert_allclose(got.mass, want.mass, atol=1e-5)

@@ -23,17 +23,19 @@ def random_params(seed=0):
 
 
 def random_set(n=37, continuations=SINGLE, scoring="verbalizer", split="test", seed=0, batch_size=8, max_shapes=2,
-               multiple_of=8) -> EvalSet:
-    """Prompts of 3 to 40 random tokens."""
+               multiple_of=8, prefix=0) -> EvalSet:
+    """Prompts of 3 to 40 random tokens, `prefix` of them in common."""
     rng = np.random.default_rng(seed)
-    prompts = [rng.integers(1, CONFIG.vocab_size, rng.integers(3, 41)).tolist() for _ in range(n)]
+    shared = np.random.default_rng(99).integers(1, CONFIG.vocab_size, prefix).tolist()
+    bodies = [rng.integers(1, CONFIG.vocab_size, rng.integers(3, 41)).tolist() for _ in range(n)]
+    prompts = [shared + body for body in bodies]
     encoded = [Encoded(f"{split}-{i}", f"prompt {i}", ids) for i, ids in enumerate(prompts)]
-    rows = prompts if scoring == "verbalizer" else [[*ids, *label] for ids in prompts for label in continuations]
+    rows = bodies if scoring == "verbalizer" else [[*ids, *label] for ids in bodies for label in continuations]
     names = tuple("abc"[:len(continuations)])
     labels, marker = np.arange(n) % len(names), np.arange(n) // len(names) % 2
     directions = {"marker": np.array([1] + [-1] * (len(names) - 1))}
     truth = Truth(split, labels, names, {"marker": marker}, directions, {"marker": None})
-    return EvalSet(truth, encoded, continuations, scoring, bucket_batches(rows, batch_size, max_shapes, multiple_of))
+    return EvalSet(truth, encoded, continuations, scoring, shared, bucket_batches(rows, batch_size, max_shapes, multiple_of))
 
 
 def _draw(rng, shape):

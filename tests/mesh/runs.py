@@ -31,8 +31,8 @@ def random_params(cfg=CONFIG) -> Params:
 def train(directory: Path, mesh=None, cfg=CONFIG, *, resume=False, delay=0.0, validate=None, **change) -> Params:
     """A few steps of fine-tuning."""
     settings = dataclasses.replace(SETTINGS, **change)
-    return finetune(random_params(cfg), cfg, CopyStream(rows=16, delay=delay), settings, directory, execution=EXECUTION, mesh=mesh,
-                    resume=resume, validate=validate)
+    return finetune(random_params(cfg), cfg, CopyStream(rows=16, delay=delay, prefix=9), settings, directory, execution=EXECUTION,
+                    mesh=mesh, resume=resume, validate=validate)
 
 
 def losses(directory: Path) -> list[float]:

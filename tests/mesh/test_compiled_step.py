@@ -28,7 +28,7 @@ def compiled(mesh, scan: bool) -> str:
     optimiser = adamw(SETTINGS, 6, dict.fromkeys(trained, True))
     state = TrainState(trained, optimiser_state(optimiser, trained, mesh))
     step = make_step(partial(_loss, cfg=DEEP, execution=Execution(scan=scan, mesh=mesh)), optimiser, 1, state, mesh)
-    return step.lower(state, frozen, step_batch(next(CopyStream(rows=16)), mesh)).compile().as_text()  # type: ignore[attr-defined]
+    return step.lower(state, frozen, step_batch(next(CopyStream(rows=16, prefix=9)), mesh)).compile().as_text()  # type: ignore[attr-defined]
 
 
 def results(program: str, operation: str) -> list[tuple[int, ...]]:
@@ -48,4 +48,4 @@ def test_kernels_travel_to_the_rows_one_layer_at_a_time(shape, scan):
     assert gathered and set(gathered) <= whole
     rows = 16 // (shape[0] * shape[1])
     summed = [sizes for sizes in results(program, "all-reduce") if len(sizes) == 3]
-    assert all(sizes[0] == rows for sizes in summed) and bool(summed) == (shape[2] > 1)
+    assert all(sizes[0] in (rows, 1) for sizes in summed) and bool(summed) == (shape[2] > 1)  # 1: what all rows begin with

@@ -75,14 +75,16 @@ def test_nothing_recompiles_between_levels(pair, study, jaxtrunc, tmp_path, monk
     monkeypatch.setattr(recipe, "Scorer", Counted)
     code, said = jaxtrunc("sweep", run, "--task", pair.task, "--ranks", "0,1,2,3,8,96")
     assert code == 0, said
-    shapes = {batch.tokens.shape for split in ("validation", "test") for batch in eval_batches(pair, split)}
-    assert scorers[0].compilations == len(shapes) <= 6
+    sets = [eval_set(pair, split) for split in ("validation", "test")]
+    shapes = {batch.tokens.shape for rows in sets for batch in rows.batches}
+    prefixes = {len(rows.prefix) for rows in sets}
+    assert scorers[0].compilations == len(shapes) + len(prefixes) and len(shapes) <= 6 and 0 not in prefixes
 
 
-def eval_batches(pair, split):
+def eval_set(pair, split):
     from jaxtrunc.recipes.bench import open_bench
 
-    return open_bench(pair.task, pair.task.parent, pair.base, ("test",)).eval_set(split, 32).batches
+    return open_bench(pair.task, pair.task.parent, pair.base, ("test",)).eval_set(split, 32)
 
 
 def test_another_task_is_refused(pair, study, refused, tmp_path):

@@ -14,13 +14,17 @@ SEPARATOR, END = 20, 21
 
 
 class CopyStream(Stream):
-    """The same batches each epoch in another order; `delay` seconds per batch; `dense`: a loss on every token."""
+    """The same batches each epoch in another order; `delay` seconds per batch; `dense`: a loss on every token.
+
+    `prefix`: so many tokens stand before every row.
+    """
 
     def __init__(self, rows: int = 8, length: int = 16, batches_per_epoch: int = 10, delay: float = 0.0,
-                 dense: bool = False):
+                 dense: bool = False, prefix: int = 0):
         super().__init__(seed=7)
         self.rows, self.length, self.batches_per_epoch = rows, length, batches_per_epoch
         self.delay, self.dense = delay, dense
+        self.prefix = np.random.default_rng(3).integers(0, 4, prefix).astype(np.int32)
 
     def _plan(self, rng: np.random.Generator) -> list:
         return list(rng.permutation(self.batches_per_epoch))
@@ -38,4 +42,4 @@ class CopyStream(Stream):
         if self.dense:
             targets[:, :-1] = np.where(np.arange(1, self.length) < lengths[:, None], tokens[:, 1:], -1)
         ids = tuple(f"batch{self.position}-row{row}" for row in range(self.rows))
-        return TrainBatch(tokens, lengths, targets, ids)
+        return TrainBatch(tokens, lengths, targets, ids, self.prefix)
