@@ -1,4 +1,4 @@
-"""Did cutting the tail remove the shortcut? The evidence on the test split, and the label it earns (section 7)."""
+"""Did cutting the tail remove the shortcut? The evidence on the test split, and the label it earns (docs/reading.md)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -82,7 +82,7 @@ def study_statistics(
 
 
 def judge(evidence: Evidence) -> tuple[str, list[str]]:
-    """The first label of section 7 that applies, with its reasons."""
+    """The first label that applies, with its reasons."""
     untested = _untested(evidence)
     if untested:
         return "not tested", untested

@@ -1,4 +1,4 @@
-"""The paper's claims as a checklist over many runs (method specification, sections 11 and 12).
+"""The paper's claims (arXiv 2606.07596) as a checklist over many runs.
 
 What holds in one run stands in `collect_outcomes`. Over runs the worst outcome counts, since the claims are made for every
 model and benchmark; only the largest reduction is a claim about the best.

@@ -62,7 +62,7 @@ def reduction(run: Run) -> Outcome | None:
 
 
 def loss(run: Run) -> Outcome | None:
-    """L(k*), judged by its one-sided 95 % bound as section 7 says."""
+    """L(k*), judged by its one-sided 95 % bound."""
     entry = run.compared("loss_pp") if run.is_tested else None
     estimate = study.estimate_of(entry)
     if entry is None or estimate is None:
