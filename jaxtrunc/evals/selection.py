@@ -21,9 +21,9 @@ def select_k(statistics: Statistics, records: Sequence[Record], full_rank: int,
     """The `selection` of results.json from validation records; None if there is nothing to choose from.
 
     `k` (rule noninferior) is the smallest k of the grid such that the one-sided 95 % upper bound of the validation loss
-    is below the tolerance at k and at every larger k; `point_k` the smallest k whose loss itself does not exceed it. Both are
-    the full rank if no smaller k will do; k = 0 means that fine-tuning gained nothing measurable. `data_free` lists what the rules
-    without any data (energy, mp_edge, dg_hard) lose there.
+    is below the tolerance at k and at every larger k; `point_k` the smallest k whose loss itself is not above it. Both are
+    the full rank if no smaller k will do; k = 0 means that fine-tuning gained nothing measurable. `data_free` lists what the
+    rules without any data (energy, mp_edge, dg_hard) lose there.
 
     Args:
       statistics: of the validation split, without attributes.
