@@ -38,12 +38,11 @@ class Table:
 def endpoints(results: Results) -> Table:
     """Every metric at base, FT and k*, and for each definition of the gap the factor by which it shrank."""
     ends = [study.endpoint(results, "base"), study.endpoint(results, "ft"), study.selected_record(results)]
-    comparison = (ends[2] or {}).get("comparison") or {}
     rows = []
     for key, name, signed, factor in METRICS:
         cells = [wording.rate(_read(end, key), signed=signed) for end in ends]
         if any(cell != wording.NONE for cell in cells):
-            rows.append((name, *cells, wording.factor(comparison.get(factor)) if factor else ""))
+            rows.append((name, *cells, wording.factor(study.selected_entry(results, factor)) if factor else ""))
     k = study.selected_k(results)
     return Table(("", "base", "FT", f"top_k at k* = {k}" if k is not None else "k* (none)", "FT → k*"), rows)
 

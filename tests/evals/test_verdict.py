@@ -132,7 +132,8 @@ def test_at_k_zero_no_reduction_is_claimed():
 
 
 @pytest.mark.parametrize(("levels", "why"), [
-    ([("top_k", 0.74, 0.02, {"param": 0.25})], "fractions"), ([("top_k", 0.8, 0.3, {"k": 64})], "no rank between"), ([], "no rank")])
+    ([("top_k", 0.74, 0.02, {"param": 0.25})], "fractions"), ([("top_k", 0.8, 0.3, {"k": 64})], "no rank between"),
+    ([], "no rank between")])
 def test_why_there_is_no_decoupling(levels, why):
     got = verdict([*ENDS, ("top_k", 0.6, 0.02, {"k": 0}), *levels])
     assert not got["decoupling"].get("top_k") and why in got["missing"]["decoupling"]

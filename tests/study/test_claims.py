@@ -5,6 +5,8 @@ from made_runs import entry, run_of
 
 from jaxtrunc.report import collect_outcomes as outcomes
 from jaxtrunc.report.collect_claims import checklist
+from jaxtrunc.report.collect_facts import REDUCTIONS, facts, flat
+from jaxtrunc.report.collect_tables import factors, overview
 
 
 def claim(runs, start, similarity=()):
@@ -65,8 +67,18 @@ def test_five_times_needs_the_primary_definition_for_more_than_nominal():
 
 def test_a_factor_for_every_definition():
     run = run_of(reduction=(4.0, 3.0, 5.5), gap_ft=0.40, gap_k=0.10)
-    factors = {name: (run.factor(name) or {}).get("value") for name in ("gap", "gap_pooled", "gap_worst", "fpr_gap")}
-    assert factors == {"gap": 4.0, "gap_pooled": 4.0, "gap_worst": 2.0, "fpr_gap": pytest.approx(4.0)}
+    found = {name: (run.factor(name) or {}).get("value") for name in ("gap", "gap_pooled", "gap_worst", "fpr_gap")}
+    assert found == {"gap": 4.0, "gap_pooled": 4.0, "gap_worst": 2.0, "fpr_gap": pytest.approx(4.0)}
+
+
+def test_at_k_zero_there_is_no_factor_under_any_definition():
+    run = run_of(label="not tested")
+    run.results["selection"]["k"] = 0
+    for record in run.results["records"]:
+        record["comparison"] |= {name: entry(4.0, 3.0, 5.0) for name in REDUCTIONS.values()}
+    known = facts(run)
+    assert known["reduction"] is None and set(known["factors"].values()) == {None} and flat(run)["reduction"] is None
+    assert not any("×" in cell for table in (overview([run]), factors([run])) for cells in table.rows for cell in cells)
 
 
 @pytest.mark.parametrize(("label", "decoupling", "state"), [
