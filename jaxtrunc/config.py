@@ -48,7 +48,7 @@ class SweepSettings:
       residual: whose value the tensors outside the selection take, ft or base.
       tolerance_pp: loss of accuracy, in points, that the choice of k allows; the verdict always asks for less than 2.
       split: the split that is reported; the validation split, if there is one, is always scored too, to choose k.
-      limit: evaluate a seeded sample of this many rows, stratified by label and attributes.
+      limit: evaluate a seeded sample of this many rows, stratified by label and attributes (validation: label alone).
       batch_size: prompts per forward pass.
       log_samples: write one file of prompts and scores per record.
     """

@@ -240,7 +240,7 @@ class Sweep(Verb):
     split: str = "test"
     """The split to report; the validation split is scored too, to choose k."""
     limit: int | None = None
-    """Evaluate a seeded sample of this many rows, stratified by label and attributes."""
+    """Evaluate a seeded sample of this many rows, stratified by label and attributes (validation: label alone)."""
     batch_size: int = SweepSettings.batch_size
     """Prompts per forward pass; results do not depend on it."""
     log_samples: bool = False
