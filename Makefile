@@ -10,8 +10,9 @@ THREADS := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 .PHONY: help demo study-small small-nli small-text small-boundary test test-all test-newest lint clean
 
 help:
-	@echo "make demo      install into $(VENV), run the main job on the embedded model, print table and report path"
-	@echo "make study-small  two small bases from plain text, then the grids of configs/small on them: about 80 minutes on two cores"
+	@echo "make demo      install into $(VENV), run the main job on the embedded model in a new directory (or RUN=DIR)"
+	@echo "make study-small  two small bases from plain text, then the three grids of configs/small on them: 90 minutes on two"
+	@echo "                  cores; needs ../shared/data beside the repository (docs/benchmarks.md)"
 	@echo "make test      install into $(VENV), run the tests that take seconds"
 	@echo "make test-all  all tests, the long ones included"
 	@echo "make test-newest  the tests on Python 3.12 with the newest release of everything; may fail"

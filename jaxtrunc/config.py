@@ -43,12 +43,12 @@ class SweepSettings:
       ranks: components kept per matrix; null: 0, 1, 2, 4, … and full.
       fractions: shares of each matrix's rank, beside or instead of ranks.
       alphas: points of the interpolation W_base + α ΔW.
-      seeds: one draw of the random operators per seed.
-      match_norm: add, for every control, the same level rescaled to the norm of top_k.
+      seeds: one draw of the random operators per seed; five give an interval, a verdict asks for ten.
+      match_norm: add bottom_k, drop_top_k, random_k and interpolate once more, each matrix rescaled to the norm of top_k.
       residual: whose value the tensors outside the selection take, ft or base.
-      tolerance_pp: loss of accuracy, in points, that the choice of k allows.
+      tolerance_pp: loss of accuracy, in points, that the choice of k allows; the verdict always asks for less than 2.
       split: the split that is reported; the validation split, if there is one, is always scored too, to choose k.
-      limit: evaluate a seeded sample of this many rows, stratified by label and attributes.
+      limit: evaluate a seeded sample of this many rows, stratified by label and attributes (validation: label alone).
       batch_size: prompts per forward pass.
       log_samples: write one file of prompts and scores per record.
     """
@@ -69,7 +69,13 @@ class SweepSettings:
 
 @dataclasses.dataclass(frozen=True)
 class MeshSettings:
-    """Sizes of the compute mesh; their product is the number of devices (data null: what the others leave)."""
+    """Sizes of the compute mesh; their product is the number of devices.
+
+    Attributes:
+      data: parts of the batch; null: what the other two leave of the devices.
+      fsdp: parts of the weights and of the batch.
+      tensor: parts of each layer.
+    """
 
     data: int | None = None
     fsdp: int = 1
@@ -84,7 +90,7 @@ class RunConfig:
       name: the run's name; the default output directory is runs/NAME.
       base_model: REF of the base model.
       model: REF of the fine-tuned model; null: fine-tune the base model here.
-      task: path of a task file, or the task itself as a mapping.
+      task: path of a task file, the name of a built-in or plug-in benchmark, or the task itself as a mapping.
       train: of fine-tuning, and of LoRA with another learning rate (keys in `jaxtrunc/train/settings.py`).
       lora: the control of matched rank, {ranks, learning_rates, search_rank, learning_rate}; without ranks there is none.
     """

@@ -56,13 +56,13 @@ class Demo(Verb):
 class Run(Verb):
     """Fine-tune (or take a given model), decompose, sweep and report, as one config file says.
 
-    Example:  jaxtrunc run configs/sst2_marker.yaml train.epochs=1 sweep.seeds=[0,1]
+    Example:  jaxtrunc run configs/sst2_marker.yaml train.epochs=1 'sweep.seeds=[0,1]'
     """
 
     config: Positional[Path]
-    """YAML file with the keys of `jaxtrunc/config.py` (RunConfig)."""
+    """YAML file; docs/config.md lists its keys."""
     overrides: Overrides = ()
-    """Values that replace those of the file, such as train.learning_rate=1e-4."""
+    """Values that replace those of the file, such as train.learning_rate=1e-4; quote those with brackets."""
     out_path: Path | None = None
     """Directory of the run; default: the config's out_path, else runs/NAME."""
     resume: bool = False
@@ -108,7 +108,7 @@ class Collect(Verb):
 
     Writes collect.html, collect.md, collect.csv, collect.json and plots. Runs that are damaged or unfinished are named on the page.
 
-    Example:  jaxtrunc collect runs/paper runs/mine --out-path overview
+    Example:  jaxtrunc collect runs/paper-500m runs/mine --out-path runs/overview
     """
 
     together = False
@@ -116,7 +116,7 @@ class Collect(Verb):
     paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN …")]
     """Run directories, studies, or directories that hold some."""
     out_path: Path = Path("runs/collected")
-    """Directory to write; refused if not empty."""
+    """Directory to write; refused if it is there and not empty."""
 
     def run(self) -> None:
         from jaxtrunc.recipes.collect import collect
@@ -136,11 +136,11 @@ class Pretrain(Verb):
     together = False
 
     config: Positional[Path]
-    """YAML file with the keys name, tokenizer, model, data, train, out_path."""
+    """YAML file; docs/config.md lists its keys."""
     overrides: Overrides = ()
     """Values that replace those of the file."""
     out_path: Path | None = None
-    """Directory of the model; default: the config's out_path."""
+    """Directory of the model; default: the config's out_path, else runs/NAME."""
     resume: bool = False
     """Continue an interrupted training."""
 
@@ -152,7 +152,9 @@ class Pretrain(Verb):
 
 @dataclass(kw_only=True)
 class Finetune(Verb):
-    """Fine-tune all linear layers of a model on a benchmark; group labels stay out of training.
+    """Fine-tune the attention and MLP matrices of a model on a benchmark (train.scope=all: every tensor).
+
+    Group labels stay out of training.
 
     Writes RUN/model (float32), RUN/metrics.jsonl and checkpoints.
 
@@ -162,11 +164,11 @@ class Finetune(Verb):
     base_model: Annotated[str, arg(metavar="REF")]
     """Local Hugging Face directory, org/name or org/name@revision."""
     task: Path
-    """Task file, or the name of a benchmark (docs/benchmarks.md), such as hans."""
+    """Task file, or the name of a built-in or plug-in benchmark (docs/benchmarks.md), such as hans."""
     out_path: Path
     """Directory of the run; refused if it already holds a model."""
     overrides: Overrides = ()
-    """Values such as train.learning_rate=1e-4 or mesh.fsdp=4."""
+    """Values such as train.learning_rate=1e-4 or mesh.fsdp=4 (docs/config.md)."""
     resume: bool = False
     """Continue from the last checkpoint, to the same weights bit for bit."""
 
@@ -218,7 +220,7 @@ class Sweep(Verb):
     path: Annotated[Positional[Path], arg(metavar="RUN")]
     """Run directory that holds a decomposition."""
     task: Path
-    """Task file, or the name of a benchmark (docs/benchmarks.md), such as hans."""
+    """Task file, or the name of a built-in or plug-in benchmark (docs/benchmarks.md), such as hans."""
     operators: Annotated[str, arg(metavar="NAME,…")] = ",".join(Operators)
     """Operators, separated by commas."""
     ranks: Annotated[str | None, arg(metavar="K,…")] = None
@@ -228,15 +230,17 @@ class Sweep(Verb):
     alphas: Annotated[str, arg(metavar="X,…")] = ",".join(map(str, SweepSettings.alphas))
     """Points of the interpolation W_base + α ΔW."""
     seeds: Annotated[str, arg(metavar="S,…")] = ",".join(map(str, SweepSettings.seeds))
-    """One draw of the random operators per seed."""
+    """One draw of the random operators per seed; 5 are the least that gives an interval, a verdict asks for 10."""
     match_norm: bool = False
-    """Add every control once more, rescaled matrix by matrix to the norm of top_k."""
+    """Add bottom_k, drop_top_k, random_k and interpolate once more, each matrix rescaled to the norm of top_k."""
     residual: Literal["ft", "base"] = "ft"
     """Whose value the tensors outside the selection take."""
+    tolerance_pp: float = SweepSettings.tolerance_pp
+    """Loss of accuracy, in points, that the choice of k allows; the verdict always asks for less than 2."""
     split: str = "test"
     """The split to report; the validation split is scored too, to choose k."""
     limit: int | None = None
-    """Evaluate a seeded sample of this many rows, stratified by label and attributes."""
+    """Evaluate a seeded sample of this many rows, stratified by label and attributes (validation: label alone)."""
     batch_size: int = SweepSettings.batch_size
     """Prompts per forward pass; results do not depend on it."""
     log_samples: bool = False
@@ -251,7 +255,8 @@ class Sweep(Verb):
             operators=_words(self.operators), ranks=None if self.ranks is None else _numbers("--ranks", self.ranks, int),
             fractions=_numbers("--fractions", self.fractions, float), alphas=_numbers("--alphas", self.alphas, float),
             seeds=_numbers("--seeds", self.seeds, int), match_norm=self.match_norm, residual=self.residual,
-            split=self.split, limit=self.limit, batch_size=self.batch_size, log_samples=self.log_samples)
+            tolerance_pp=self.tolerance_pp, split=self.split, limit=self.limit, batch_size=self.batch_size,
+            log_samples=self.log_samples)
         sweep(self.path, self.task, settings, resume=self.resume)
 
 
@@ -297,7 +302,7 @@ class Export(Verb):
     match_norm: bool = False
     """Rescale matrix by matrix to the norm of top_k at the same k."""
     residual: Literal["ft", "base"] = "ft"
-    """Whose value the tensors outside the selection take; an adapter of a pair in which these differ needs base."""
+    """Whose value the tensors outside the selection take; a peft adapter of a pair in which these differ needs base."""
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     """Default: the base checkpoint's."""
 

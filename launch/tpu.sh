@@ -10,7 +10,9 @@ Run jaxtrunc on a TPU VM or a pod slice with gcloud. Every step speaks to all wo
                          ask for a slice (a queued resource of that name) and wait until it is ready
   launch/tpu.sh setup    NAME --zone ZONE [--bucket BUCKET]
                          copy this checkout to ~/jaxtrunc on every worker, run ./tpu_setup.sh there, and mount the bucket as
-                         runs/: the hosts of a slice must share the run directory (a single host needs no bucket)
+                         runs/: the hosts of a slice must share the run directory (a single host needs no bucket).
+                         Only files that git tracks or does not ignore are copied, and nothing beside the checkout: models/
+                         and ../shared/data stay behind. Name base models org/name, and take built-in benchmarks
   launch/tpu.sh run      NAME --zone ZONE --run-id ID [--resume] -- CONFIG.yaml [section.key=value …]
                          start `jaxtrunc run … --out-path runs/ID` on every worker; it goes on when you log out
   launch/tpu.sh state    NAME --zone ZONE --run-id ID          running, lost, or the exit code, of every worker
@@ -23,11 +25,12 @@ Run jaxtrunc on a TPU VM or a pod slice with gcloud. Every step speaks to all wo
                          all of it: create, set up, run; a preempted slice is created again and the run resumed under the same
                          ID, at most --tries times; ends with the run's exit code and leaves the slice standing
 
-A first session:
+A first session, with a base model and a benchmark that the workers download:
 
   launch/tpu.sh create  mine --zone us-west4-a --type v5litepod-8 --version v2-alpha-tpuv5-lite --spot
   launch/tpu.sh setup   mine --zone us-west4-a
-  launch/tpu.sh run     mine --zone us-west4-a --run-id first -- configs/sst2_marker.yaml train.epochs=1
+  launch/tpu.sh run     mine --zone us-west4-a --run-id first -- configs/sst2_marker.yaml \
+                          base_model=Qwen/Qwen2.5-0.5B-Instruct task=sst2_marker train.learning_rate=2e-5 mesh.fsdp=8
   launch/tpu.sh logs    mine --zone us-west4-a --run-id first
   launch/tpu.sh fetch   mine --zone us-west4-a --run-id first
   launch/tpu.sh delete  mine --zone us-west4-a

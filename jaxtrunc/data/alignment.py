@@ -1,4 +1,4 @@
-"""Which class goes with which value of an attribute in training (method specification, section 7)."""
+"""Which class goes with which value of an attribute in training."""
 
 import math
 from collections import Counter

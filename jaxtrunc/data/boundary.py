@@ -1,4 +1,4 @@
-"""The boundary case: a task in which a marker is all there is to learn (method specification, section 8).
+"""The boundary case: a task in which a marker is all there is to learn.
 
 `permuted`: the labels of each split are permuted over its rows, so that the text says nothing about them; the marker, one
 token per class, is planted afterwards and agrees with the permuted label at the rate ρ of the training split.

@@ -124,7 +124,8 @@ def _id(split: str, part: Part, row: Row) -> str:
 
 def _kept(part: Part, label: str, id: str, attributes: dict[str, int | None]) -> bool:
     """Whether the row outlives `thin`; its draw depends on its id alone."""
-    shares = [rates[label] for name, rates in part.thin.items() if attributes[name] == 1 and label in rates]
+    shares = [rates.get(label, 1.0) for name, by_value in part.thin.items()
+              for value, rates in by_value.items() if attributes[name] == value]
     return all(uniforms(f"thin/{id}")[0] < share for share in shares)
 
 

@@ -1,7 +1,6 @@
 """A task and its rows, ready for use: balanced, limited, checked, with a hash."""
 
 import hashlib
-import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from jaxtrunc.core.errors import InputError, did_you_mean
 from jaxtrunc.core.jsonio import dumps
 from jaxtrunc.data.alignment import Counts, Signs, measured_signs, stated_signs, training_counts
 from jaxtrunc.data.examples import Example, read_split
+from jaxtrunc.data.sampling import equal_classes, stratified_sample
 from jaxtrunc.data.task import Task
 
 TRAIN, VALIDATION = "train", "validation"
-SEED = 0  # of balancing and of --limit: part of the meaning of a task file, so nothing to choose
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,8 @@ def load_task(task: Task, splits: Iterable[str] | None = None, limit: int | None
 
     Args:
       splits: the splits that are wanted; default: all that the task has.
-      limit: keep this many rows of each evaluated split, a seeded sample stratified by label and attributes.
+      limit: keep this many rows of each evaluated split, a seeded sample stratified by label and attributes; of the validation
+        split by label alone, since checkpoints and k are chosen on it and no group label may have a say in that.
 
     Raises:
       InputError: a split the task does not have, an unreadable source, a bad row, an empty (class, attribute) cell.
@@ -58,9 +58,9 @@ def load_task(task: Task, splits: Iterable[str] | None = None, limit: int | None
     counts = {name: _counts(task, name, rows.get(TRAIN)) for name in task.attributes}
     aligned = {name: _aligned(task, name, counts[name], warnings) for name in task.attributes}
     if limit is not None:
-        rows = {name: found if name == TRAIN else stratified_sample(found, limit) for name, found in rows.items()}
+        rows = {name: found if name == TRAIN else _sample(task, name, found, limit) for name, found in rows.items()}
     for name, examples in rows.items():
-        if name not in (TRAIN, VALIDATION):  # group labels of these two are never read
+        if name not in (TRAIN, VALIDATION):  # no metric of these two has groups
             warnings += _check_cells(task, name, examples)
     examples = {name: rows[name] for name in wanted}
     return TaskData(task, examples, warnings, aligned, counts, _hash(task, rows, limit))
@@ -73,48 +73,18 @@ def _read(task: Task, split: str, warnings: list[str]) -> list[Example]:
     return balanced(task, examples) if split == TRAIN and task.balance else examples
 
 
+def _sample(task: Task, split: str, examples: list[Example], limit: int) -> list[Example]:
+    return stratified_sample(examples, limit, () if split == VALIDATION else task.attributes)
+
+
 def balanced(task: Task, examples: Sequence[Example]) -> list[Example]:
-    """As many rows of each class as the rarest has: a seeded choice without replacement, order kept."""
+    """As many rows of each class as the rarest has."""
     counts = Counter(example.label for example in examples)
     for label, name in enumerate(task.classes):
         if label not in counts:
             raise InputError(f"{task.origin}: the training split has no row of the class '{name}', so it cannot be "
                              "balanced; add rows or set 'balance: false'")
-    return _choose(examples, {(label,): min(counts.values()) for label in counts}, lambda example: (example.label,))
-
-
-def stratified_sample(examples: Sequence[Example], limit: int) -> list[Example]:
-    """At most `limit` rows; each (label, attributes) stratum keeps its share, at least one row where they suffice."""
-    if limit < 1:
-        raise InputError(f"--limit must be at least 1, found {limit}")
-    if limit >= len(examples):
-        return list(examples)
-    sizes = Counter(map(_stratum, examples))
-    return _choose(examples, _quotas(sizes, limit), _stratum)
-
-
-def _stratum(example: Example) -> tuple:
-    return (example.label, *(-1 if value is None else value for value in example.attributes.values()))
-
-
-def _quotas(sizes: Counter, limit: int) -> dict[tuple, int]:
-    """Largest remainders, after one row for each stratum (the largest strata first if there are more than `limit`)."""
-    order = sorted(sizes, key=lambda stratum: (-sizes[stratum], stratum))
-    quotas = dict.fromkeys(order[:limit], 1)
-    total, left = sum(sizes.values()), limit - len(quotas)
-    for _ in range(left):
-        behind = max((s for s in order if quotas[s] < sizes[s]), key=lambda s: limit * sizes[s] / total - quotas[s])
-        quotas[behind] += 1
-    return quotas
-
-
-def _choose(examples: Sequence[Example], quotas: dict[tuple, int], stratum) -> list[Example]:
-    members: dict[tuple, list[int]] = {}
-    for index, example in enumerate(examples):
-        members.setdefault(stratum(example), []).append(index)
-    draw = random.Random(SEED)
-    kept = [i for key in sorted(quotas) for i in draw.sample(members[key], quotas[key])]
-    return [examples[index] for index in sorted(kept)]
+    return equal_classes(examples, min(counts.values()))
 
 
 def _counts(task: Task, attribute: str, train: list[Example] | None) -> Counts | None:

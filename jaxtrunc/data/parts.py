@@ -26,7 +26,7 @@ class Part:
       text: name in the prompt → column of this source.
       id: column; None: `id` if it is there, else the row's number.
       derive: attribute → rule; other attributes are columns of 0 and 1.
-      thin: attribute → class → the share of its rows with attribute 1 that is kept, by a fixed hash of the id.
+      thin: attribute → value of it → class → the share of such rows that is kept, by a fixed hash of the id.
     """
 
     source: Source
@@ -36,7 +36,7 @@ class Part:
     id: str | None = None
     derive: dict[str, Rule] = field(default_factory=dict)
     share: tuple[float, float] = (0.0, 1.0)
-    thin: dict[str, dict[str, float]] = field(default_factory=dict)
+    thin: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,19 @@ class PartReader:
                     raise InputError(f"{where}: '{name}' is any_of '{member}', which is any_of others; name those")
         return rules
 
-    def _thin(self, keys: Keys) -> dict[str, dict[str, float]]:
-        given = Keys(keys.mapping("thin", {}), f"{keys.where}, thin", self.attributes)
-        known = (*self.classes, *self.evaluated)
-        shares = {name: Keys(given.mapping(name), f"{given.where}, {name}", known) for name in given.values}
-        return {name: {c: share(v, f"{part.where}, {c}") for c, v in part.values.items()} for name, part in shares.items()}
+    def _thin(self, keys: Keys) -> dict[str, dict[int, dict[str, float]]]:
+        """`ATTRIBUTE` (value 1) or `ATTRIBUTE=VALUE` → class → share."""
+        meaning = {name: (name, 1) for name in self.attributes}
+        meaning |= {f"{name}={value}": (name, value) for name in self.attributes for value in (0, 1)}
+        given = Keys(keys.mapping("thin", {}), f"{keys.where}, thin", meaning)
+        found: dict[str, dict[int, dict[str, float]]] = {}
+        for key in given.values:
+            name, value = meaning[key]
+            shares = Keys(given.mapping(key), f"{given.where}, {key}", (*self.classes, *self.evaluated))
+            if value in found.setdefault(name, {}):
+                raise InputError(f"{given.where}: '{name}' and '{name}=1' are the same rows; keep one")
+            found[name][value] = {c: share(v, f"{shares.where}, {c}") for c, v in shares.values.items()}
+        return found
 
     def _refuse_shared(self, parts: list[tuple[str, Part]]) -> None:
         for (one, a), (other, b) in itertools.combinations(parts, 2):

@@ -62,6 +62,12 @@ class Task:
         """The classes of every split but the training split."""
         return self.classes if self.merge is None else tuple(self.merge.classes)
 
+    @property
+    def unions(self) -> tuple[str, ...]:
+        """The attributes that are others taken together (`any_of`) in any part."""
+        rules = [part.derive for parts in self.splits.values() for part in parts]
+        return tuple(name for name in self.attributes if any(isinstance(derive.get(name), AnyOf) for derive in rules))
+
     def class_names(self, split: str) -> tuple[str, ...]:
         """The classes that the labels of a split count."""
         return self.classes if split == "train" else self.evaluated

@@ -1,4 +1,4 @@
-"""What `acc` means in loss, retention, matched accuracy and the choice of k (method specification, section 7).
+"""What `acc` means in loss, retention, matched accuracy and the choice of k.
 
 Balanced accuracy, unless the task says `accuracy: training`: then accuracy on the training distribution, each cell (class,
 first attribute) weighted by its share of the training rows. The validation split has that distribution already and keeps

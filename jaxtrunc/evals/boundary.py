@@ -1,4 +1,4 @@
-"""The boundary case: each level on the sets that tell marker from task, and whether it can test anything (section 8).
+"""The boundary case: each level on the sets that tell marker from task, and whether it can test anything.
 
 Every row of the reported split carries a marker, which agrees with the row's class or was flipped; the same rows without
 any marker are evaluated beside it.

@@ -4,7 +4,6 @@ Rows 0 of all arrays are the sample itself, rows 1… the resamples. Draws at di
 operators with seeds are averaged over seeds first and the seeds are resampled as a whole, the same for every k.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -121,15 +120,17 @@ class Curves:
         return None if value is None else entry(value, self.panel.interval(self._gap, self.ends["ft"]))
 
     def grid(self, name: str, full_rank: int) -> list[Point]:
-        """The points of a curve that decoupling is taken over: powers of two below `full_rank`.
+        """The points of a curve that decoupling is taken over: every swept k with 0 < k < `full_rank`, each with the same weight.
+
+        Fractions are no such points: there k differs from matrix to matrix.
 
         Args:
           full_rank: the largest numerical rank over matrices; from there on nothing is truncated.
         """
-        return [point for point in self.points(name) if point[0] and point[0] < full_rank and _is_power(point[0])]
+        return [(k, param) for k, param in self.points(name) if k and k < full_rank]
 
     def decoupling(self, name: str, points: Sequence[Point]) -> Track | None:
-        """Mean of ret_acc − ret_gap over `points` of a curve (method specification, section 7).
+        """Mean of ret_acc − ret_gap over `points` of a curve.
 
         None without points, and where fine-tuning is not shown to have moved accuracy and gap.
         """
@@ -228,7 +229,3 @@ def _common_seeds(points: dict[Point, dict[int | None, int]]) -> dict[Point, dic
     common = set.intersection(*(set(seeds) for seeds in points.values()))
     order = sorted(common, key=lambda seed: seed or 0)
     return {point: {seed: seeds[seed] for seed in order} for point, seeds in points.items() if order}
-
-
-def _is_power(k: int) -> bool:
-    return math.log2(k).is_integer()

@@ -70,10 +70,14 @@ def wilds(truth: Truth, predictions: np.ndarray, worst: int | None) -> Block:
 
 
 def wilds_groups(truth: Truth, predictions: np.ndarray) -> tuple[Float[np.ndarray, " G"], Int[np.ndarray, " G"]]:
-    """Accuracy and size of each group (class, attribute_j = 1), attributes outermost (WILDS, Koh et al. 2021)."""
+    """Accuracy and size of each group (class, attribute_j = 1), attributes outermost (WILDS, Koh et al. 2021).
+
+    An attribute that is others taken together makes no group of its own: WILDS's 16 are of the eight identities.
+    """
     correct = predictions == truth.labels
     classes = range(len(truth.class_names))
-    members = [(truth.labels == c) & (values == 1) for values in truth.attributes.values() for c in classes]
+    single = [values for name, values in truth.attributes.items() if name not in truth.unions]
+    members = [(truth.labels == c) & (values == 1) for values in single for c in classes]
     accuracies = [correct[group].mean() if group.any() else np.nan for group in members]
     return np.array(accuracies, float), np.array([group.sum() for group in members], int)
 

@@ -46,7 +46,7 @@ def make_record(
     worst: Worst | None = None,
     extras: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A record as the contract writes it, plus `predictions`.
+    """A record as results.json has it, plus `predictions`.
 
     Args:
       level: operator, k, param, seed, norm_matched, residual, scope (absent: None, False, None).

@@ -1,4 +1,4 @@
-"""A number over training seeds: mean, range, and every value, since a handful of seeds says no more (section 7)."""
+"""A number over training seeds: mean, range, and every value, since a handful of seeds says no more."""
 
 from collections.abc import Sequence
 from statistics import fmean

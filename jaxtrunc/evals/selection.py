@@ -1,4 +1,4 @@
-"""The choice of k without group labels (method specification, section 10)."""
+"""The choice of k without group labels."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from jaxtrunc.evals.statistics import Panel, Statistics
 
 Record = Mapping[str, Any]
 DATA_FREE = ("energy", "mp_edge", "dg_hard")
+ROUNDING = 1e-9  # points: a loss of exactly the tolerance is computed as a little more or less
 
 
 def select_k(statistics: Statistics, records: Sequence[Record], full_rank: int,
@@ -20,9 +21,9 @@ def select_k(statistics: Statistics, records: Sequence[Record], full_rank: int,
     """The `selection` of results.json from validation records; None if there is nothing to choose from.
 
     `k` (rule noninferior) is the smallest k of the grid such that the one-sided 95 % upper bound of the validation loss
-    is below the tolerance at k and at every larger k; `point_k` the smallest k whose loss itself is. Both are the full
-    rank if no smaller k will do; k = 0 means that fine-tuning gained nothing measurable. `data_free` lists what the rules
-    without any data (energy, mp_edge, dg_hard) lose there.
+    is below the tolerance at k and at every larger k; `point_k` the smallest k whose loss itself is not above it. Both are
+    the full rank if no smaller k will do; k = 0 means that fine-tuning gained nothing measurable. `data_free` lists what the
+    rules without any data (energy, mp_edge, dg_hard) lose there.
 
     Args:
       statistics: of the validation split, without attributes.
@@ -43,7 +44,7 @@ def select_k(statistics: Statistics, records: Sequence[Record], full_rank: int,
     return {
         "rule": "noninferior",
         "k": _smallest_safe(smaller, bounds, full, tolerance_pp),
-        "point_k": next((k for k, loss in zip(smaller, losses, strict=True) if loss < tolerance_pp), full),
+        "point_k": next((k for k, loss in zip(smaller, losses, strict=True) if loss <= tolerance_pp + ROUNDING), full),
         "tolerance_pp": tolerance_pp,
         "split": statistics.truth.split,
         "data_free": _data_free(statistics, records, ft),

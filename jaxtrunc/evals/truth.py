@@ -22,6 +22,7 @@ class Truth:
       training_counts: name → examples per (class, value) in the training split; None if it was not read.
       training_classes: examples per class in the training split, where the task counts accuracy on the training
         distribution (evals/accuracy.py); else None.
+      unions: the attributes that are others taken together (`any_of`).
     """
 
     split: str
@@ -31,6 +32,7 @@ class Truth:
     directions: Mapping[str, Int[np.ndarray, " C"] | None] = field(default_factory=dict)
     training_counts: Mapping[str, Int[np.ndarray, "C 2"] | None] = field(default_factory=dict)
     training_classes: Int[np.ndarray, " C"] | None = None
+    unions: tuple[str, ...] = ()
 
     @property
     def primary(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Did cutting the tail remove the shortcut? The evidence on the test split, and the label it earns (section 7)."""
+"""Did cutting the tail remove the shortcut? The evidence on the test split, and the label it earns (docs/reading.md)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class Evidence:
     """What a verdict rests on; each entry is `{"value", "interval"}` or None. Rates are fractions.
 
     Attributes:
-      missing: control → why its advantage is None.
+      missing: control → why its advantage is None; `decoupling` → why that of top_k is.
       boundary: what `boundary_evidence` found, in the boundary case.
     """
 
@@ -74,7 +74,8 @@ def study_statistics(
         decoupling={name: track and track.entry() for name, track in decoupling.items()},
         specificity=_specificity(curves, full_rank),
         advantage={name: None if isinstance(found, str) else found for name, found in advantage.items()},
-        missing={name: found for name, found in advantage.items() if isinstance(found, str)},
+        missing={name: found for name, found in advantage.items() if isinstance(found, str)}
+        | ({} if decoupling.get("top_k") else {"decoupling": _no_decoupling(curves, full_rank)}),
         boundary=boundary,
     )
     label, reasons = judge(evidence)
@@ -82,7 +83,7 @@ def study_statistics(
 
 
 def judge(evidence: Evidence) -> tuple[str, list[str]]:
-    """The first label of section 7 that applies, with its reasons."""
+    """The first label that applies, with its reasons."""
     untested = _untested(evidence)
     if untested:
         return "not tested", untested
@@ -99,7 +100,7 @@ def judge(evidence: Evidence) -> tuple[str, list[str]]:
     refuting = _refuting(evidence, reduced)
     if refuting:
         return "refuted", refuting
-    return "inconclusive", _missing(reduced, cheap, decoupled)
+    return "inconclusive", _missing(evidence, reduced, cheap)
 
 
 def _untested(evidence: Evidence) -> list[str]:
@@ -112,7 +113,7 @@ def _untested(evidence: Evidence) -> list[str]:
     if evidence.accuracy_gain is None or covers_zero(evidence.accuracy_gain["interval"]):
         reasons.append("the interval of the accuracy gained by fine-tuning covers 0")
     if evidence.k is None:
-        reasons.append("no k* was chosen (that needs a validation split and top_k levels)")
+        reasons.append("no k* was chosen (that needs a validation split and top_k at ranks, not at fractions alone)")
     elif evidence.k == 0:
         reasons.append("k* is 0: fine-tuning gained nothing measurable on validation")
     return reasons + [f"no room: {failed['reason']}" for failed in (evidence.boundary or {}).get("preconditions", ())
@@ -144,9 +145,11 @@ def _refuting(evidence: Evidence, reduced: bool) -> list[str]:
     return reasons
 
 
-def _missing(reduced: bool, cheap: bool, decoupled: Entry) -> list[str]:
+def _missing(evidence: Evidence, reduced: bool, cheap: bool) -> list[str]:
+    decoupled, why = evidence.decoupling.get("top_k"), evidence.missing.get("decoupling")
+    state = f"known: {why}" if why else "shown to be above 0"
     checks = {"the interval of R(k*) is not above 1": reduced, "the loss at k* is not below 2 points": cheap,
-              "decoupling of top_k is not shown to be above 0": _above(decoupled, 0)}
+              f"decoupling of top_k is not {state}": _above(decoupled, 0)}
     return [text for text, holds in checks.items() if not holds]
 
 
@@ -162,6 +165,16 @@ def _at_selected(statistics: Statistics, records: Sequence[Record], k: int | Non
     weights = weigh.gap(panel.cells, truth.directions.get(truth.primary))
     return {"reduction": comparison.reduction(panel, weights) if k else None,
             "loss_pp": comparison.loss(*accuracy_panel(statistics, models))}
+
+
+def _no_decoupling(curves: Curves, full_rank: int) -> str:
+    """Why there is no decoupling of top_k."""
+    points = curves.points("top_k")
+    if curves.grid("top_k", full_rank):
+        return "fine-tuning is not shown to have changed both accuracy and gap"
+    if any(param is not None for _, param in points):
+        return "top_k was run at fractions of the rank, and decoupling is taken over ranks below the full one"
+    return "top_k was run at no rank between 0 and the full one"
 
 
 def _specificity(curves: Curves, full_rank: int) -> dict[str, Entry]:

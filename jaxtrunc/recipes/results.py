@@ -55,8 +55,8 @@ def build_results(study: Study, records: Sequence[Record], warnings: Sequence[st
     spectra = jsonio.read_json(study.run / "decomposition" / SPECTRA)
     warnings = [*warnings, *rounding_warnings(spectra)]
     if not selection:
-        warnings.append("no k* is chosen: that needs a validation split and top_k levels; choosing on the reported split is "
-                        "refused")
+        warnings.append("no k* is chosen: that needs a validation split and top_k at ranks, not at fractions alone; choosing on "
+                        "the reported split is refused")
     return {
         "schema_version": SCHEMA_VERSION,
         "config": _config(study),

@@ -86,7 +86,7 @@ def check_settings(settings: SweepSettings) -> None:
                                     ("--alphas", settings.alphas, 0, 1), ("--seeds", settings.seeds, 0, LARGEST),
                                     ("--batch-size", (settings.batch_size,), 1, LARGEST),
                                     ("--limit", () if settings.limit is None else (settings.limit,), 1, LARGEST),
-                                    ("sweep.tolerance_pp", (settings.tolerance_pp,), 0, 100)):
+                                    ("--tolerance-pp", (settings.tolerance_pp,), 0, 100)):
         for value in values:
             if not low <= value <= high:  # NaN neither
                 raise InputError(f"{flag}: expected a number from {low} to {high}, found {value}")

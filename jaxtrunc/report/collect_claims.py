@@ -1,7 +1,8 @@
-"""The paper's claims as a checklist over many runs (method specification, sections 11 and 12).
+"""The paper's claims (arXiv 2606.07596) as a checklist over many runs.
 
 What holds in one run stands in `collect_outcomes`. Over runs the worst outcome counts, since the claims are made for every
-model and benchmark; only the largest reduction is a claim about the best.
+model and benchmark; only the largest reduction is a claim about the best. One run is enough against the former and for the latter;
+the other way round every run that might test a claim has to, or the state says "where tested".
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ CONTROLS = {
     "bottom-k": ("paper", ("bottom_k", "drop_top_k")), "random-k": ("paper", ("random_k",)),
     "matched-rank LoRA": ("paper", ("lora",)), "interpolation": ("ours", ("interpolate",)),
 }
+AGAINST, FAVOURABLE = STATES[:2], STATES[2:]
+WHERE_TESTED = " where tested"
 Look = Callable[[Run], Outcome | None]
 
 
@@ -27,7 +30,7 @@ class Claim:
 
     Attributes:
       source: "paper", or "ours" where the paper does not ask.
-      state: one of `STATES`, or "not tested".
+      state: one of `STATES`, with " where tested" after it if other runs leave the claim open, or "not tested".
       number: the number it rests on, and the run it was found in.
       outcomes: of every run (or pair of runs) that tests it; `asked`: how many might have.
     """
@@ -86,4 +89,6 @@ def _claim(source: str, text: str, found: list[Outcome], asked: int, *, best: bo
     if not found:
         return Claim(text, source, "not tested", wording.NONE, (), asked)
     decides = (max if best else min)(found, key=lambda outcome: outcome.severity)
-    return Claim(text, source, decides.state, f"{decides.said} ({decides.where})", tuple(found), asked)
+    settled = len(found) == asked or decides.state in (FAVOURABLE if best else AGAINST)
+    state = decides.state if settled else decides.state + WHERE_TESTED
+    return Claim(text, source, state, f"{decides.said} ({decides.where})", tuple(found), asked)

@@ -36,7 +36,7 @@ class Run:
 
     @property
     def verdict(self) -> dict[str, Any]:
-        """The verdict of section 7, or an empty one."""
+        """The verdict, or an empty one."""
         return self.results.get("verdict") or {}
 
     @property

@@ -51,18 +51,16 @@ def shortcut(run: Run) -> Outcome | None:
 
 def reduction(run: Run) -> Outcome | None:
     """R(k*); where the gap at k* may be 0 it has only a lower limit, and the two values say on which side of 1 it is."""
-    entry = run.compared("reduction") if run.is_tested else None
-    ft, selected = run.at("ft", "gap"), run.at("selected", "gap")
-    if entry is None or ft is None or selected is None:
+    entry, value, ft = run.compared("reduction"), _ratio(run), run.at("ft", "gap")
+    if entry is None or value is None or ft is None:
         return None
-    value = abs(ft.value) / max(abs(selected.value), 1e-12) if entry.get("value") is None else entry["value"]
     state = above(value, entry.get("interval"), 1.0)
     state = "refuted" if state == "not shown" and abs(ft.value) >= GAP_TO_REFUTE else state
     return Outcome(state, f"R = {wording.factor(entry)}", value - 1, entry, run.name)
 
 
 def loss(run: Run) -> Outcome | None:
-    """L(k*), judged by its one-sided 95 % bound as section 7 says."""
+    """L(k*), judged by its one-sided 95 % bound."""
     entry = run.compared("loss_pp") if run.is_tested else None
     estimate = study.estimate_of(entry)
     if entry is None or estimate is None:
@@ -113,16 +111,13 @@ def collapse(run: Run) -> Outcome | None:
 
 
 def five_times(run: Run) -> Outcome | None:
-    """The factor by which the gap shrank, under every definition; confirmed only under the primary one, which has an interval."""
-    factors = {name: run.factor(name) for name in DEFINITIONS} if run.is_tested else {}
-    known = {name: entry for name, entry in factors.items() if entry and entry.get("value") is not None}
-    if not known:
+    """R(k*), judged under the primary definition of the gap; the factors under the others stand beside it."""
+    factors = {name: run.factor(name) for name in DEFINITIONS}
+    primary, value = factors["gap"], _ratio(run)
+    if primary is None or value is None:
         return None
-    first, best = known.get("gap") or {}, max(entry["value"] for entry in known.values())
     said = ", ".join(f"{name} {wording.factor(factors[name])}" for name in DEFINITIONS)
-    entry = {"value": first.get("value"), "interval": first.get("interval"),
-             "factors": {name: entry["value"] for name, entry in known.items()}}
-    return Outcome(above(best, first.get("interval"), FIVE), said, best, entry, run.name)
+    return Outcome(above(value, primary.get("interval"), FIVE), said, value, primary | {"factors": factors}, run.name)
 
 
 def above(value: float, interval: Sequence[float | None] | None, limit: float) -> str:
@@ -130,9 +125,17 @@ def above(value: float, interval: Sequence[float | None] | None, limit: float) -
     low, high = interval or (None, None)
     if low is not None and low > limit:
         return "confirmed"
-    if value > limit:
-        return "nominal"
-    return "refuted" if high is not None and high <= limit else "not shown"
+    if high is not None and high <= limit:
+        return "refuted"
+    return "nominal" if value > limit else "not shown"
+
+
+def _ratio(run: Run) -> float | None:
+    """R(k*) of a run that tests it; where the gap at k* may be 0, and R has no value, the ratio of the two values."""
+    entry, ft, selected = run.compared("reduction"), run.at("ft", "gap"), run.at("selected", "gap")
+    if not run.is_tested or entry is None or ft is None or selected is None:
+        return None
+    return abs(ft.value) / max(abs(selected.value), 1e-12) if entry.get("value") is None else entry["value"]
 
 
 def _within(entry: dict[str, Any], radius: float) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 from jaxtrunc.core import jsonio
 from jaxtrunc.report import collect_plots, collect_spectra, collect_tables
 from jaxtrunc.report.canvas import Plot
-from jaxtrunc.report.collect_claims import Claim
+from jaxtrunc.report.collect_claims import WHERE_TESTED, Claim
 from jaxtrunc.report.collect_facts import Run
 from jaxtrunc.report.page import environment
 
-TONES = {"confirmed": "good", "nominal": "mixed", "refuted": "bad"}
+TONES = {"confirmed": "good", "nominal": "mixed", "refuted": "bad", f"confirmed{WHERE_TESTED}": "mixed",
+         f"nominal{WHERE_TESTED}": "mixed"}
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,9 @@ def seeds(groups: Sequence[dict[str, Any]]) -> Table:
 
 
 def rates(runs: Sequence[Run]) -> Table:
-    """The learning rate of the trained control, where there is one."""
-    known = {run.name: rate for run in runs if (rate := (run.results.get("lora") or {}).get("learning_rate")) is not None}
-    return Table(("run", "learning rate"), [(name, f"{rate:g}") for name, rate in known.items()])
+    """The learning rate of the trained control, where there is one, and where it comes from."""
+    known = [run for run in runs if _rate(run) is not None]
+    return Table(("run", "learning rate", "where from"), [(run.name, f"{_rate(run):g}", _origin(run, known)) for run in known])
 
 
 def _overview(run: Run) -> tuple[str, ...]:
@@ -52,6 +52,23 @@ def _overview(run: Run) -> tuple[str, ...]:
     k, loss, reduction = study.selected_k(run.results), run.compared("loss_pp"), run.compared("reduction")
     return (run.name, run.label or "none", wording.NONE if k is None else str(k), *accuracy, *gap, wording.factor(reduction),
             wording.points(study.estimate_of(loss)), (loss or {}).get("claim", wording.NONE))
+
+
+def _rate(run: Run) -> float | None:
+    return (run.results.get("lora") or {}).get("learning_rate")
+
+
+def _searched(run: Run) -> list[dict[str, Any]]:
+    return run.results["lora"].get("searched") or []
+
+
+def _origin(run: Run, runs: Sequence[Run]) -> str:
+    """Chosen by this run, chosen by another training seed of the same base model and task, or given."""
+    if _searched(run):
+        tried = ", ".join(f"{entry['learning_rate']:g}" for entry in _searched(run))
+        return f"chosen at rank {run.results['lora'].get('rank')} among {tried}"
+    choosers = [other.name for other in runs if other.group == run.group and _searched(other) and _rate(other) == _rate(run)]
+    return f"chosen by {choosers[0]}" if choosers else "given"
 
 
 def _over_seeds(summary: dict[str, Any] | None, by: float, signed: bool) -> str:

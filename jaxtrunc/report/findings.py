@@ -46,7 +46,8 @@ def findings(results: Results) -> Findings:
 def shown(results: Results) -> list[str]:
     """What the numbers say, from fine-tuning to the controls, whichever way it goes."""
     parts = (*boundary_sentences(results), learned(results), shortcut(results), selected(results), loss(results),
-             reduction(results), *versus_controls(results), decoupling(results), collapse(results), rounding(results))
+             reduction(results), *versus_controls(results), decoupling(results), collapse(results), rounding(results),
+             resolution(results))
     return [sentence for sentence in parts if sentence]
 
 
@@ -156,6 +157,17 @@ def rounding(results: Results) -> str | None:
     above, rank = (round(median(values)) for values in zip(*known, strict=True))
     return (f"{said}. In the median matrix {above} of {rank} components rise above the edge that rounding alone would give; a cut "
             f"beyond k = {above} tells of rounding.")
+
+
+def resolution(results: Results) -> str | None:
+    """How much of the update bfloat16 could not hold, whatever the dtype of the checkpoints."""
+    spectra = (results.get("spectra") or {}).values()
+    below, zero = ([entry[key] for entry in spectra if entry.get(key) is not None] for key in ("below_bf16", "zero_share"))
+    if not below or not zero:
+        return None
+    lost, unchanged = (wording.number(100 * median(shares)) for shares in (below, zero))
+    return (f"Updates below bfloat16 resolution: {lost} % of the entries of ΔW in the median matrix, which a checkpoint stored in "
+            f"bfloat16 would lose; {unchanged} % are exactly 0 as it is.")
 
 
 def _sure(gap: Estimate) -> str:

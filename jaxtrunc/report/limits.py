@@ -15,9 +15,9 @@ SEEDS_FOR_INTERVAL, SEEDS_FOR_VERDICT = 5, 10
 
 def not_shown(results: Results) -> list[str]:
     """One sentence per thing that a reader might take for shown, and that is not."""
-    parts = (no_gap(results), no_selection(results), no_verdict(results), missing_controls(results),
-             not_norm_matched(results), unmatched(results), not_specific(results), too_few_seeds(results),
-             boundary(results), tail(results), scope())
+    parts = (no_gap(results), no_selection(results), no_verdict(results), no_decoupling(results),
+             missing_controls(results), not_norm_matched(results), unmatched(results), not_specific(results),
+             too_few_seeds(results), boundary(results), tail(results), scope())
     return [sentence for sentence in parts if sentence]
 
 
@@ -32,14 +32,20 @@ def no_gap(results: Results) -> str | None:
 def no_selection(results: Results) -> str | None:
     """No k was selected."""
     if study.selected_k(results) is None:
-        return ("An operating point: no k was chosen (that needs a validation split), so no loss or reduction is claimed, "
-                "and reading the best k off these curves would be choosing it on the test split.")
+        return ("An operating point: no k was chosen (that needs a validation split, and top_k at ranks), so no loss or reduction "
+                "is claimed, and reading the best k off these curves would be choosing it on the test split.")
     return None
 
 
 def no_verdict(results: Results) -> str | None:
     """The verdict is null."""
     return None if (results.get("verdict") or {}).get("label") else "A verdict: none was given."
+
+
+def no_decoupling(results: Results) -> str | None:
+    """The decoupling of top_k is null."""
+    why = ((results.get("verdict") or {}).get("missing") or {}).get("decoupling")
+    return f"Whether gap and accuracy decouple: {why}." if why else None
 
 
 def missing_controls(results: Results) -> str | None:

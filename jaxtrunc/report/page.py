@@ -9,6 +9,7 @@ from jaxtrunc.core.files import publish, staging_name
 from jaxtrunc.report import table, tables
 from jaxtrunc.report.boundary import boundary_table
 from jaxtrunc.report.canvas import Plot
+from jaxtrunc.report.diagnostics import diagnostics
 from jaxtrunc.report.findings import findings
 from jaxtrunc.report.groups import ENDS, group_tables
 from jaxtrunc.report.plots import draw
@@ -35,6 +36,7 @@ def render(results: Results, plots: dict[str, list[Plot]]) -> str:
     return template.render(
         **_facts(results), said=findings(results), warnings=results.get("warnings") or [], plots=plots,
         endpoints=tables.endpoints(results), controls=tables.controls(results), modules=tables.modules(results),
+        diagnostics=diagnostics(results),
         boundary=boundary_table(results), groups=group_tables(results), ends=ENDS, selection=_selection(results),
         columns=table.COLUMNS, rows=table.rows(results), key=table.KEY)
 

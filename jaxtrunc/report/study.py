@@ -173,7 +173,9 @@ def selected_record(results: Results) -> Record | None:
 
 
 def selected_entry(results: Results, name: str) -> Entry | None:
-    """An entry of `comparison` at k*."""
+    """An entry of `comparison` at k*; at k* = 0, where fine-tuning gained nothing measurable, no reduction is claimed."""
+    if selected_k(results) == 0 and name.startswith("reduction"):
+        return None
     return ((selected_record(results) or {}).get("comparison") or {}).get(name)
 
 

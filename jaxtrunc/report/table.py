@@ -27,7 +27,10 @@ def rows(results: study.Results) -> list[Row]:
     for variant in study.variants(results):
         for index, (x, records) in enumerate(study.levels(results, variant)):
             cells = _cells(_name(variant, len(records)), wording.at(variant.axis, x), records)
-            out.append(Row(cells, records[0] is chosen, index == 0))
+            is_chosen = records[0] is chosen
+            if is_chosen and x == 0:
+                cells = (*cells[:-1], wording.NONE)  # at k* = 0 no reduction is claimed
+            out.append(Row(cells, is_chosen, index == 0))
     return out
 
 

@@ -38,12 +38,11 @@ class Table:
 def endpoints(results: Results) -> Table:
     """Every metric at base, FT and k*, and for each definition of the gap the factor by which it shrank."""
     ends = [study.endpoint(results, "base"), study.endpoint(results, "ft"), study.selected_record(results)]
-    comparison = (ends[2] or {}).get("comparison") or {}
     rows = []
     for key, name, signed, factor in METRICS:
         cells = [wording.rate(_read(end, key), signed=signed) for end in ends]
         if any(cell != wording.NONE for cell in cells):
-            rows.append((name, *cells, wording.factor(comparison.get(factor)) if factor else ""))
+            rows.append((name, *cells, wording.factor(study.selected_entry(results, factor)) if factor else ""))
     k = study.selected_k(results)
     return Table(("", "base", "FT", f"top_k at k* = {k}" if k is not None else "k* (none)", "FT → k*"), rows)
 
@@ -64,7 +63,7 @@ def modules(results: Results) -> Table:
     """Per module type: median over its matrices (lowest to highest) of the numbers that describe the spectrum."""
     groups = by_module(results)
     present = [column for column in SPECTRUM if any(summary(group, column[0]) for group in groups.values())]
-    rows = [(name, str(len(group)), *(_spread(group, key, by, digits) for key, _, by, digits in present), _noise_like(group))
+    rows = [(name, str(len(group)), *(_spread(group, key, by, digits) for key, _, by, digits in present), noise_like(group))
             for name, group in groups.items()]
     return Table(("module", "matrices", *(title for _, title, _, _ in present), "noise edge valid"), rows)
 
@@ -81,7 +80,7 @@ def _settings(curve: str, entry: dict | None) -> str:
     return " and ".join(names) or wording.NONE
 
 
-def _noise_like(group: list[Spectrum]) -> str:
+def noise_like(group: list[Spectrum]) -> str:
     """In how many matrices the bulk follows the Marchenko–Pastur law, so that its edge means something."""
     known = [spectrum.mp_valid for spectrum in group if spectrum.mp_valid is not None]
     return f"{sum(known)} of {len(known)}" if known else wording.NONE

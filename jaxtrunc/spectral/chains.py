@@ -1,8 +1,7 @@
 """How a 0/1 cut is reached step by step, so that neighbouring levels share work and bits do not depend on the way.
 
 A chain starts from zero or from ΔW and adds or removes components in a fixed order, stopping at fixed rungs. What is
-accumulated at a rung depends on the chain alone; a count between rungs branches from the rung below it (performance.md,
-section 2).
+accumulated at a rung depends on the chain alone; a count between rungs branches from the rung below it.
 """
 
 from dataclasses import dataclass

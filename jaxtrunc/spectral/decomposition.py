@@ -97,8 +97,8 @@ def tree_order(ref: MatrixRef) -> tuple[str, int, int]:
 def numerical_rank(s: np.ndarray, shape: tuple[int, int], rms_w: float, float64: bool) -> int:
     """ρ, the number of singular values above rounding and, for float64 backends, above float32 storage noise.
 
-    θ = max(8·2⁻⁵²·s₁·√r, 8·2⁻²⁴·rms(W_ft)·(√m+√n)/√12), or s₁·max(m, n)·2⁻²³ for a float32 backend (truncation.md,
-    section 3). Where only leading components are known and all stand above θ, the answer is r.
+    θ = max(8·2⁻⁵²·s₁·√r, 8·2⁻²⁴·rms(W_ft)·(√m+√n)/√12), or s₁·max(m, n)·2⁻²³ for a float32 backend. Where only
+    leading components are known and all stand above θ, the answer is r.
     """
     (m, n), r = shape, min(shape)
     if float64:

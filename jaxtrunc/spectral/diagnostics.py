@@ -23,7 +23,7 @@ VALID_DISTANCE = 0.1
 
 def diagnostics(decomposition: Decomposition, base: Mapping[str, Any], ft: Mapping[str, Any], *, dtype: Any = np.float32,
                 workers: int | None = None, advance: Advance | None = None) -> dict[str, dict[str, Any]]:
-    """The `spectra` object of results.json: matrix name → diagnostics of its ΔW (truncation.md, section 9).
+    """The `spectra` object of results.json: matrix name → diagnostics of its ΔW.
 
     `shape` is `(out, in)`, as the tensor of that name is stored in a Hugging Face checkpoint. Values that need all
     components are None where a backend computed leading ones only.

@@ -1,6 +1,6 @@
 """Gain functions: every cut is a vector g in [0, ∞)^r with ΔW(g) = U diag(g ⊙ s) Vᵀ, and nothing but g.
 
-Truncation.md, section 3; the operators of Sun and Troitskii (arXiv 2606.07596) are top_k, bottom_k and random_k.
+The operators of Sun and Troitskii (arXiv 2606.07596) are top_k, bottom_k and random_k.
 A k at or above the numerical rank ρ means all of the update, whatever lies below storage noise included.
 """
 

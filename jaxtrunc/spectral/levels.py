@@ -47,9 +47,8 @@ def plan_levels(decomposition: Decomposition, operators: Sequence[str], ranks: S
     """The levels of a sweep, in the order in which they share most work.
 
     interpolate yields one level per α and, norm-matched, one per k or fraction that cuts something: α_l(k) is its only
-    point that belongs to a k (truncation.md, sections 7 and 8). energy, ratio and sparsify take their parameters from
-    `fractions`, or the operator's own. Ranks default to `default_ranks` where there are no fractions; given ones are taken
-    as given.
+    point that belongs to a k. energy, ratio and sparsify take their parameters from `fractions`, or the operator's own. Ranks
+    default to `default_ranks` where there are no fractions; given ones are taken as given.
 
     Raises:
       InputError: a value out of range, an unknown operator, or one that needs components which the backend did not compute.

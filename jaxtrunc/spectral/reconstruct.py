@@ -35,7 +35,7 @@ class Weights:
     decomposition: Decomposition | None = None
 
     def roundoff(self, dtype: Any) -> Roundoff:
-        """What a cast of W(k) to `dtype` would change, against what the cut removed and kept (truncation.md, section 3).
+        """What a cast of W(k) to `dtype` would change, against what the cut removed and kept.
 
         Over `matrices`; over all cuts where `dtype` is float32, which changes none.
         """

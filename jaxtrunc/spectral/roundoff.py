@@ -24,7 +24,7 @@ class Roundoff(TypedDict):
 
 
 def roundoff(errors: Mapping[str, float], cuts: Mapping[str, Cut], matrices: Mapping[str, MatrixSVD]) -> Roundoff:
-    """Cast error of each W(k), by name, relative to ‖ΔW − c·ΔW(g)‖_F and ‖c·ΔW(g)‖_F (truncation.md, section 3)."""
+    """Cast error of each W(k), by name, relative to ‖ΔW − c·ΔW(g)‖_F and ‖c·ΔW(g)‖_F."""
     ratios, deltas = [], []
     for name, error in errors.items():
         removed, kept = cuts[name].norms(matrices[name])

@@ -1,4 +1,4 @@
-"""How far apart the normalised spectra of two runs are: "alike across data sets" (truncation.md, section 9)."""
+"""How far apart the normalised spectra of two runs are: "alike across data sets"."""
 
 from collections.abc import Mapping
 from statistics import median

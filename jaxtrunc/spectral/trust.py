@@ -11,7 +11,7 @@ ROUNDOFF = 0.1
 
 
 def distrust(max_norm_factor: float | None, roundoff: Mapping[str, Any] | None, dtype: str) -> list[str]:
-    """Reasons, for a person, not to believe a level; a record holds all that is asked for (truncation.md, section 3)."""
+    """Reasons, for a person, not to believe a level; a record holds all that is asked for."""
     reasons = []
     if max_norm_factor is not None and max_norm_factor > NORM_FACTOR:
         reasons.append(f"a matrix was multiplied by more than {NORM_FACTOR:.0f} to have the norm of top_k, so numerical noise "

@@ -28,7 +28,7 @@ SMALL = {"vocab_size": 400, "hidden_size": 16, "intermediate_size": 64, "num_hid
 def reader(tmp_path, tokenizer, monkeypatch):
     """What a reader of the page has: a base model, the file put by hand, a hub, and the package of the last section."""
     MAKERS["hans"](tmp_path)
-    shutil.copytree(TOY, tmp_path / "toy_plugin")
+    shutil.copytree(TOY, tmp_path / TOY.relative_to(ROOT))
     source = tmp_path / "source"
     tokenizer.save_pretrained(source)
     config = json.loads((ASSETS / "model" / "config.json").read_text())
@@ -44,8 +44,8 @@ def test_the_commands_of_the_page(reader, monkeypatch):
     assert len(lines) == 5
     for program, *words in lines:
         if program == "pip":
-            assert words == ["install", "./toy_plugin"]
-            monkeypatch.syspath_prepend(str(install(reader / "toy_plugin", reader / "site")))
+            assert words[0] == "install" and reader / words[1] == reader / TOY.relative_to(ROOT)
+            monkeypatch.syspath_prepend(str(install(reader / words[1], reader / "site")))
         else:
             assert program == "jaxtrunc"
             main([*words, *(["train.max_steps=1", "train.learning_rate=1e-2"] if words[0] == "finetune" else [])])

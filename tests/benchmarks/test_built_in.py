@@ -11,7 +11,7 @@ from jaxtrunc.data import Prompter, find_task, load_task
 from jaxtrunc.data.find import built_in_names
 from jaxtrunc.data.origin import TfdsSource
 from jaxtrunc.evals import Statistics, build_eval_set
-from jaxtrunc.evals.metrics import attribute_block, overall
+from jaxtrunc.evals.metrics import attribute_block, overall, wilds_groups
 
 TFDS = ("civil_comments_tfds", "mnli_negation_tfds")
 
@@ -85,6 +85,21 @@ def test_a_constant_classifier_has_no_gap(loaded, tokenizer):
                 assert block["gap"] == 0, name
     primary = attribute_block(statistics.panel(truth.primary, [truth.labels]), truth, truth.primary, None)["metrics"]
     assert primary["gap"] == 0 and primary["worst_group_accuracy"] == 1
+
+
+@pytest.mark.parametrize("name, unions, groups", [
+    ("civil_comments", ("any_identity",), 16), ("identity_templates", ("identity",), 16), ("hans", (), 8)])
+def test_overlapping_groups_are_those_of_single_attributes(tmp_path, tokenizer, name, unions, groups):
+    """WILDS has sixteen: (class, identity) for each of eight identities."""
+    MAKERS[name](tmp_path)
+    data = load_task(find_task(Path(name), tmp_path))
+    assert data.task.unions == unions
+    truth = dataclasses.replace(build_eval_set(data, "test", Prompter(data.task, tokenizer), 32).truth, unions=data.task.unions)
+    _, sizes = wilds_groups(truth, truth.labels)
+    single = [attribute for attribute in data.task.attributes if attribute not in unions]
+    assert len(sizes) == groups and list(sizes) == [
+        sum(row.label == label and row.attributes[attribute] == 1 for row in data.examples["test"])
+        for attribute in single for label in range(len(data.task.evaluated))]
 
 
 def test_the_whole_of_multinli_is_cut_half_a_fifth_and_three_tenths(tmp_path):

@@ -24,7 +24,7 @@ def run(folder, config):
 
 @pytest.mark.slow
 def test_permuted_labels_collapse_to_base(tmp_path):
-    """Method specification, section 11: |decoupling| ≤ 0.1, its interval within ±0.25, at least 500 rows in every cell."""
+    """|decoupling| ≤ 0.1, its interval within ±0.25, at least 500 rows in every cell."""
     task = boundary_task(tmp_path, opinion_rows({"train": 3000, "validation": 1000, "test": 2400}))
     run(tmp_path, {"name": "toy", "base_model": str(ASSETS / "model"), "task": task,
                    "train": {"learning_rate": 1e-3, "epochs": 1, "batch_size": 32},

@@ -1,4 +1,4 @@
-"""`accuracy: training`: every accuracy of section 7 is that on the training distribution."""
+"""`accuracy: training`: every accuracy in loss, retention and selection is that on the training distribution."""
 
 import dataclasses
 

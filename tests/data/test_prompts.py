@@ -1,4 +1,4 @@
-"""Prompts and label words with real tokenizers: exactly the string and the ids that the contract fixes."""
+"""Prompts and label words with real tokenizers: exactly the strings and ids that stand here."""
 
 import dataclasses
 

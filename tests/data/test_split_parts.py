@@ -120,6 +120,19 @@ def test_thinning_keeps_a_share_by_id(toy):
     assert {e.id for e in again} == {e.id for e in found}
 
 
+@pytest.mark.parametrize("thin, kept", [
+    ({"marker=0": {"negative": 0.25}}, {(0, 0): 250, (0, 1): 1000, (1, 0): 1000, (1, 1): 1000}),
+    ({"marker=1": {"negative": 0.25}}, {(0, 0): 1000, (0, 1): 250, (1, 0): 1000, (1, 1): 1000}),
+    ({"marker": {"positive": 0.5}, "marker=0": {"negative": 0.25, "positive": 0}}, {(0, 0): 250, (0, 1): 1000, (1, 1): 500}),
+])
+def test_thinning_names_the_value(toy, thin, kept):
+    task = toy(make_rows(4000), splits={"test": {"from": "test", "thin": thin}})
+    found = load_task(dataclasses.replace(task, on_empty_group=None)).examples["test"]
+    counts = Counter((e.label, e.attributes["marker"]) for e in found)
+    assert counts.keys() == kept.keys()
+    assert all(counts[cell] == n if n == 1000 else abs(counts[cell] - n) < 50 for cell, n in kept.items()), counts
+
+
 MERGE = {"classes": {"yes": ["a"], "no": ["b", "c"]}}
 THREE = {"classes": ["a", "b", "c"], "label_words": None, "aligned": {"marker": {"no": 0}}, "merge": MERGE}
 
@@ -148,12 +161,14 @@ def test_alignment_is_measured_on_merged_classes(toy):
 
 
 def test_a_missing_attribute(toy):
-    """It is allowed where it is not the first, it fills no cell, and --limit keeps its stratum."""
+    """It is allowed where it is not the first, it fills no cell, and --limit keeps its strata."""
     rules = {"second": {"column": "kind", "values": {0: 0, 1: 1}}}
     rows = [row | {"kind": i // 4 % 4} for i, row in enumerate(make_rows(400))]
     data = load_task(toy(rows, attributes=["marker", "second"], derive=rules), limit=40)
-    counts = Counter(e.attributes["second"] for e in data.examples["test"])
-    assert counts == {0: 10, 1: 10, None: 20}
+    counts = Counter((e.label, *e.attributes.values()) for e in data.examples["test"])
+    each = [counts[label, marker, 0] for label in (0, 1) for marker in (0, 1)]
+    assert set(each) <= {2, 3}, "a tenth of 25 rows"
+    assert {counts[label, marker, None] for label in (0, 1) for marker in (0, 1)} == {5}, "a tenth of 50"
     with pytest.raises(InputError, match="'second', the first of 'attributes', is missing in rows of the split 'test'"):
         load_task(toy(rows, attributes=["second", "marker"], derive=rules))
 
@@ -174,6 +189,8 @@ def test_parts_are_part_of_the_hash(toy):
     ({"splits": {"test": {"from": "x", "thin": {"mark": {}}}}}, ["thin", "did you mean 'marker'"]),
     ({"splits": {"test": {"from": "x", "thin": {"marker": {"negativ": 1}}}}}, ["thin, marker", "did you mean 'negative'"]),
     ({"splits": {"test": {"from": "x", "thin": {"marker": {"negative": 2}}}}}, ["thin, marker, negative", "0 to 1"]),
+    ({"splits": {"test": {"from": "x", "thin": {"marker=2": {"negative": 1}}}}}, ["thin", "marker=2", "did you mean 'marker="]),
+    ({"splits": {"test": {"from": "x", "thin": {"marker": {}, "marker=1": {}}}}}, ["thin", "'marker' and 'marker=1'", "keep one"]),
     ({"source": {"python": "os:listdir"}}, ["'source'", "plug-in", "path, hub or tfds"]),
     ({"label": {"column": "x", "at_least": 0.5, "values": {1: "negative"}}}, ["label", "found both"]),
     ({"label": {"column": "x", "at_least": 1.5}}, ["label, at_least", "0 to 1"]),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import random
 from collections import Counter
 
 import numpy as np
@@ -107,12 +108,41 @@ def test_limit_is_a_stratified_seeded_sample(toy):
     rows = [make_rows()[0] | {"id": f"{y}{a}{i}", "label": y, "marker": a} for (y, a), n in cells.items() for i in range(n)]
     sample = load_task(toy(rows), limit=40).examples["test"]
     counts = Counter((e.label, e.attributes["marker"]) for e in sample)
-    assert counts == {(0, 0): 30, (0, 1): 6, (1, 0): 3, (1, 1): 1}
+    assert counts == {(0, 0): 29, (0, 1): 6, (1, 0): 4, (1, 1): 1}, "shares, and one row of the smallest from the largest"
     assert sample == load_task(toy(rows), limit=40).examples["test"]
     assert [e.id for e in sample] != [row["id"] for row in rows][:40]
     assert len(load_task(toy(rows), limit=4000).examples["test"]) == 400
     with pytest.raises(InputError, match="--limit must be at least 1"):
         load_task(toy(rows), limit=0)
+
+
+def test_limit_does_not_look_at_the_groups_of_the_validation_split(toy):
+    """Checkpoints, rates and k are chosen on it: with other attributes it is the same sample, and the test split is another."""
+    splits = {name: name for name in ("train", "validation", "test")}
+    rows = [row for split in splits for row in make_rows(200, split)]
+    others = [row | {"marker": int(i % 200 in (5, 6))} for i, row in enumerate(rows)]
+    data, other = (load_task(toy(found, splits=splits, on_empty_group=None, balance=False), limit=20) for found in (rows, others))
+    ids = [{name: [e.id for e in found.examples[name]] for name in splits} for found in (data, other)]
+    assert ids[0]["validation"] == ids[1]["validation"] and ids[0]["test"] != ids[1]["test"]
+    assert Counter(e.label for e in data.examples["validation"]) == {0: 10, 1: 10}
+    assert sum(e.attributes["marker"] == 1 for e in other.examples["test"]) == 2, "a group of one row is in the test sample"
+
+
+def test_a_small_sample_keeps_the_shares_of_overlapping_groups(toy):
+    """Eight attributes as rare as identities in comments make more strata than the sample could hold one row each of."""
+    draw = random.Random(0)
+    names = [f"a{i}" for i in range(8)]
+    rows = [make_rows()[0] | {"id": str(i), "label": int(draw.random() < 0.1)} |
+            {name: int(draw.random() < 0.05) for name in names} for i in range(8000)]
+    strata = {(row["label"], *(row[name] for name in names)) for row in rows}
+    sample = load_task(toy(rows, attributes=names, aligned=None), limit=200).examples["test"]
+    assert len(sample) == 200 and len(strata) > 80
+    for kind, found in (("rows", rows), ("sample", [{"label": e.label, **e.attributes} for e in sample])):
+        share = {name: sum(row[name] for row in found) / len(found) for name in ("label", *names)}
+        assert share.pop("label") == pytest.approx(0.1, abs=0.01), kind
+        assert share == pytest.approx(dict.fromkeys(names, 0.05), abs=0.03), kind
+    cells = Counter((e.label, name, e.attributes[name]) for e in sample for name in names)
+    assert len(cells) == 32, "no cell of an attribute is empty"
 
 
 def test_an_empty_cell_is_named(toy):

@@ -33,8 +33,14 @@ def test_decoupling_is_the_mean_over_the_grid_below_full():
     assert 0 < low < np.mean(RETAINED) < high < 1
 
 
-def test_points_off_the_log_grid_and_beyond_the_rank_do_not_count():
-    extra = [made("top_k", 0.8, 0.1, k=3), made("top_k", 0.8, 0.3, k=32)]
+@pytest.mark.parametrize("ks", [(1, 10, 100), (3, 9, 27), (1, 4, 16)])
+def test_the_points_are_the_ranks_that_were_given(ks):
+    levels = [made("top_k", 0.7, 0.2, k=k) for k in ks]
+    assert Curves(STATISTICS, ENDS + levels).grid("top_k", full_rank=128) == [(k, None) for k in ks]
+
+
+def test_points_that_cut_all_or_nothing_and_fractions_do_not_count():
+    extra = [made("top_k", 0.6, 0.1, k=0), made("top_k", 0.8, 0.3, k=20), made("top_k", 0.7, 0.2, param=0.5)]
     assert Curves(STATISTICS, ENDS + TOP + extra).grid("top_k", full_rank=20) == [(1, None), (4, None), (8, None)]
     line = Curves(STATISTICS, [*ENDS, made("interpolate", 0.7, 0.2, param=0.5)])
     assert line.grid("interpolate", 64) == [] and line.decoupling("interpolate", []) is None

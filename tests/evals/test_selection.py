@@ -18,6 +18,7 @@ def records_of(accuracy: dict[int, float], base=0.5, ft=0.9):
 @pytest.mark.parametrize(("accuracy", "k", "point_k"), [
     ({0: 0.5, 1: 0.6, 2: 0.7, 4: 0.882, 8: 0.896, 16: 0.9, 64: 0.9}, 8, 4),   # 1.8 points: nominal, not safe
     ({0: 0.5, 1: 0.9, 2: 0.7, 4: 0.9, 8: 0.9, 64: 0.9}, 4, 1),                # k = 1 is good, k = 2 is not
+    ({0: 0.5, 1: 0.878, 2: 0.88, 4: 0.89, 8: 0.9, 64: 0.9}, 4, 2),            # 2.0 points are FT − 2 points, and not more
     ({0: 0.5, 1: 0.6, 2: 0.7, 64: 0.9}, 64, 64),                             # nothing below full will do
     ({1: 0.6, 8: 0.7}, 64, 64),                                              # … and full was not swept
 ])

@@ -131,6 +131,38 @@ def test_at_k_zero_no_reduction_is_claimed():
     assert got["k"] == 0 and got["label"] == "not tested" and got["reduction"] is None and got["loss_pp"]["value"] == 0
 
 
+@pytest.mark.parametrize(("levels", "why"), [
+    ([("top_k", 0.74, 0.02, {"param": 0.25})], "fractions"), ([("top_k", 0.8, 0.3, {"k": 64})], "no rank between"),
+    ([], "no rank between")])
+def test_why_there_is_no_decoupling(levels, why):
+    got = verdict([*ENDS, ("top_k", 0.6, 0.02, {"k": 0}), *levels])
+    assert not got["decoupling"].get("top_k") and why in got["missing"]["decoupling"]
+    assert got["label"] == "refuted" and got["k"] == 64, "R = 1 at the full rank"
+
+
+def test_a_fine_tuning_that_changed_nothing_has_no_decoupling():
+    got = verdict([("ft", 0.8, 0.3, {}), ("base", 0.8, 0.02, {}), *TOP])
+    assert "not shown to have changed" in got["missing"]["decoupling"]
+
+
+def test_an_unknown_decoupling_is_said_among_the_reasons():
+    unknown = {"decoupling": {}, "missing": {"decoupling": "top_k was run at fractions"}}
+    label, reasons = judge(dataclasses.replace(GOOD, **unknown))
+    assert label == "inconclusive" and reasons == ["decoupling of top_k is not known: top_k was run at fractions"]
+
+
+def test_fractions_alone_choose_no_k():
+    got = verdict([*ENDS, ("top_k", 0.74, 0.02, {"param": 0.25}), ("top_k", 0.79, 0.04, {"param": 0.5})])
+    assert got["label"] == "not tested" and "fractions" in got["reasons"][0] and "fractions" in got["missing"]["decoupling"]
+
+
+def test_ranks_between_the_powers_of_two_count():
+    cuts = [("top_k", 0.74, 0.02, {"k": 3}), ("top_k", 0.795, 0.04, {"k": 9}), ("top_k", 0.8, 0.3, {"k": 64})]
+    got = verdict([*ENDS, *cuts, *LINE])
+    retained = [(0.74 - 0.6) / 0.2 - 0, (0.795 - 0.6) / 0.2 - 0.02 / 0.28]
+    assert got["decoupling"]["top_k"]["value"] == pytest.approx(np.mean(retained), abs=5e-3) and got["label"] == "supported"
+
+
 def test_without_validation_nothing_is_tested():
     got = verdict([*ENDS, *TOP, *LINE], validated=False)
     assert got["label"] == "not tested" and "k*" in got["reasons"][0] and got["reduction"] is None

@@ -1,4 +1,4 @@
-"""Operations, against the figures of the performance specification (section 7)."""
+"""Operations, against figures that were worked out without the program."""
 
 import pytest
 
@@ -10,7 +10,7 @@ ANYWHERE = Where(device_memory="80GiB", host_memory="64GiB")
 
 @pytest.mark.parametrize(("fixture", "decomposition", "body", "head"), [
     ("half_b", 1.5e12, 716e6, 272e6), ("seven_b", 108e12, 13_050e6, 1_090e6)])
-def test_figures_of_the_specification(fixture, decomposition, body, head, request):
+def test_figures_worked_out_without_the_program(fixture, decomposition, body, head, request):
     job = planned(What(base_model=str(request.getfixturevalue(fixture))), ANYWHERE)[0].job
     assert flops.decomposition(job.matrices) == pytest.approx(decomposition, rel=0.05)
     assert flops.body_per_token(job) == pytest.approx(body, rel=0.01)

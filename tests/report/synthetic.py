@@ -57,7 +57,8 @@ def _spectrum(s: list[float], relative: float, curves: bool) -> dict[str, Any]:
         "effective_rank": 0.8 * len(s), "energy_k": {q: 1 + next(i for i, e in enumerate(share) if e >= float(q))
                                                      for q in ("0.5", "0.9", "0.99")},
         "mp_edge": 0.2, "dg_hard": 0.3, "signflip_edge": 0.25, "mp_valid": False, "bf16_floor": None, "zero_share": 0.01,
-        "roundoff_delta": 0.02,
+        "roundoff_delta": 0.02, "effective_rank_energy": 0.6 * len(s), "participation_ratio": 0.4 * len(s), "tail_slope": -0.5,
+        "mp_distance": 0.3, "spikes": 3, "bulk_energy": 0.25, "intruders": 2, "below_bf16": 0.07, "bf16_source": False,
     }
     if curves:
         grid = [k for k in (1, 2, 4, 8, 16, 32, 64) if k <= len(s)]

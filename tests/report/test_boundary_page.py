@@ -1,7 +1,7 @@
 """The boundary case and rounding on the page: what is said follows from the results."""
 
 import pytest
-from synthetic import results
+from synthetic import results, spectra
 
 from jaxtrunc.recipes.rounding import rounding_warnings
 from jaxtrunc.report.boundary import SETS, boundary_table
@@ -77,7 +77,20 @@ def test_a_bf16_tail_is_warned_about_and_told(floor, words):
 
 def test_a_float32_pair_is_not_warned_about():
     given = rounded(results(), 0)
-    assert rounding_warnings(given["spectra"]) == [] and not any("bfloat16" in s for s in findings(given).shown)
+    assert rounding_warnings(given["spectra"]) == [] and not any("bfloat16 values" in s for s in findings(given).shown)
+
+
+@pytest.mark.parametrize("matrices", [0, 3, 28])
+def test_the_share_below_bf16_is_said_of_every_pair(matrices):
+    given = rounded(results(), matrices)
+    for entry in given["spectra"].values():
+        entry |= {"below_bf16": 0.123, "zero_share": 0.045}
+    (said,) = [sentence for sentence in findings(given).shown if sentence.startswith("Updates below bfloat16 resolution")]
+    assert "12.3 % of the entries" in said and "4.5 % are exactly 0" in said
+    older = results() | {"spectra": spectra(curves=False)}
+    for entry in older["spectra"].values():
+        del entry["below_bf16"]
+    assert not any("below bfloat16" in sentence for sentence in findings(older).shown)
 
 
 def test_a_large_cast_of_the_fine_tuned_weights_is_warned_about():

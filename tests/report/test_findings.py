@@ -57,7 +57,15 @@ def test_what_was_not_shown(changes, words):
 
 
 def test_k_zero_claims_nothing():
-    assert any("no reduction is claimed" in sentence for sentence in findings(results(selected=0)).shown)
+    shown = findings(results(selected=0)).shown
+    assert any("no reduction is claimed" in sentence for sentence in shown)
+    assert not any("×" in sentence for sentence in shown), shown
+
+
+def test_why_decoupling_is_unknown_is_said():
+    given = results()
+    given["verdict"]["missing"] = {"decoupling": "top_k was run at fractions", "lora": "it was not run"}
+    assert "Whether gap and accuracy decouple: top_k was run at fractions." in findings(given).not_shown
 
 
 @pytest.mark.parametrize(("k", "words"), [(64, "No smaller k of the grid kept the accuracy."), (192, "so nothing is cut")])

@@ -3,6 +3,7 @@
 import pytest
 from synthetic import results, spectra
 
+from jaxtrunc.report.table import rows
 from jaxtrunc.report.tables import controls, endpoints, modules
 from jaxtrunc.report.tensors import by_module
 
@@ -26,6 +27,17 @@ def test_endpoints_list_the_factor_under_each_definition():
 def test_endpoints_without_a_selection_have_no_numbers_at_k_star():
     table = endpoints(results(selected=None))
     assert table.columns[3] == "k* (none)" and {cells[3] for cells in table.rows} == {"–"}
+
+
+@pytest.mark.parametrize("ks", [(0, 1, 8, 64), (1, 8, 64)])
+def test_at_k_zero_no_factor_is_given(ks):
+    """Neither from the level k = 0 nor, where that was not swept, from the base."""
+    given = results(selected=0, ks=ks)
+    for record in (*given["records"], given["endpoints"]["base"]):
+        record["comparison"] |= {name: {"value": 9.0, "interval": [5.0, 12.0]} for name in ("reduction", "reduction_pooled")}
+    table = endpoints(given)
+    assert table.columns[3] == "top_k at k* = 0" and {cells[4] for cells in table.rows} == {"–", ""}
+    assert all(level.cells[-1] == "–" for level in rows(given) if level.chosen)
 
 
 def test_controls_say_where_they_were_compared():

@@ -73,7 +73,7 @@ def test_an_unknown_backend_is_named_with_the_nearest():
 
 
 def test_numerical_rank():
-    """Both test cases of the specification: a merged rank-16 LoRA, and a square Gaussian matrix."""
+    """A merged rank-16 LoRA, and a square Gaussian matrix."""
     base = gaussian(320, 256, 1, std=0.02)
     lora = (gaussian(320, 16, 2, std=0.05) @ gaussian(16, 256, 3, std=0.05)).astype(np.float32)
     merged = decomposed({NAME: base}, {NAME: base + lora}).matrices[NAME]

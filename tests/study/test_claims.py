@@ -5,6 +5,8 @@ from made_runs import entry, run_of
 
 from jaxtrunc.report import collect_outcomes as outcomes
 from jaxtrunc.report.collect_claims import checklist
+from jaxtrunc.report.collect_facts import REDUCTIONS, facts, flat
+from jaxtrunc.report.collect_tables import factors, overview, rates
 
 
 def claim(runs, start, similarity=()):
@@ -51,22 +53,42 @@ def test_a_control_is_judged_by_its_hardest_form():
     assert outcomes.control(run, ("lora",)) is None
 
 
-def test_five_times_needs_the_primary_definition_for_more_than_nominal():
-    def state(**numbers):
-        outcome = outcomes.five_times(run_of(task="civil_comments", **numbers))
-        assert outcome
-        return outcome.state
+@pytest.mark.parametrize(("numbers", "state"), [
+    ({"reduction": (6.0, 4.6, 8.0)}, "confirmed"), ({"reduction": (5.0, 3.1, 9.0)}, "nominal"),
+    ({"reduction": (4.0, 3.0, 6.0)}, "not shown"), ({"reduction": (2.0, 1.5, 2.6), "gap_ft": 0.4, "gap_k": 0.2}, "refuted"),
+    ({"reduction": (2.0, 1.5, 2.6), "gap_ft": 0.4, "gap_k": 0.04}, "refuted"),  # reduction_fpr is 10
+    ({"reduction": (None, 5.2, None), "gap_ft": 0.4, "gap_k": 0.001}, "confirmed"),  # the gap at k* may be 0: a lower limit alone
+    ({"reduction": (None, 2.2, None), "gap_ft": 0.4, "gap_k": 0.01}, "nominal"),
+])
+def test_about_five_times_is_judged_by_the_primary_definition_alone(numbers, state):
+    outcome = outcomes.five_times(run_of(task="civil_comments", **numbers))
+    assert outcome and outcome.state == state
+    assert "reduction" not in outcome.said and "gap_worst 2.00×" in outcome.said and "gap_pooled " in outcome.said
+    assert outcome.entry["interval"] == list(numbers["reduction"][1:]), "also where R has no value"
+    assert outcome.entry["factors"]["gap_worst"] == entry(2.0)
 
-    assert state(reduction=(6.0, 4.6, 8.0)) == "confirmed"
-    assert state(reduction=(5.0, 3.1, 9.0)) == "nominal"
-    assert state(reduction=(2.0, 1.5, 2.6), gap_ft=0.4, gap_k=0.2) == "refuted"
-    assert state(reduction=(4.0, 3.0, 6.0)) == "not shown"
+
+def test_without_the_primary_definition_nothing_is_about_five_times():
+    run = run_of(task="civil_comments")
+    chosen = next(r for r in run.results["records"] if r["operator"] == "top_k" and r["k"] == 8)
+    chosen["comparison"]["reduction"] = None
+    assert outcomes.five_times(run) is None
 
 
 def test_a_factor_for_every_definition():
     run = run_of(reduction=(4.0, 3.0, 5.5), gap_ft=0.40, gap_k=0.10)
-    factors = {name: (run.factor(name) or {}).get("value") for name in ("gap", "gap_pooled", "gap_worst", "fpr_gap")}
-    assert factors == {"gap": 4.0, "gap_pooled": 4.0, "gap_worst": 2.0, "fpr_gap": pytest.approx(4.0)}
+    found = {name: (run.factor(name) or {}).get("value") for name in ("gap", "gap_pooled", "gap_worst", "fpr_gap")}
+    assert found == {"gap": 4.0, "gap_pooled": 4.0, "gap_worst": 2.0, "fpr_gap": pytest.approx(4.0)}
+
+
+def test_at_k_zero_there_is_no_factor_under_any_definition():
+    run = run_of(label="not tested")
+    run.results["selection"]["k"] = 0
+    for record in run.results["records"]:
+        record["comparison"] |= {name: entry(4.0, 3.0, 5.0) for name in REDUCTIONS.values()}
+    known = facts(run)
+    assert known["reduction"] is None and set(known["factors"].values()) == {None} and flat(run)["reduction"] is None
+    assert not any("×" in cell for table in (overview([run]), factors([run])) for cells in table.rows for cell in cells)
 
 
 @pytest.mark.parametrize(("label", "decoupling", "state"), [
@@ -83,9 +105,41 @@ def test_the_worst_run_decides_and_the_rest_is_counted():
     runs = [run_of("a"), run_of("b", reduction=(1.2, 0.8, 1.9)), run_of("c", reduction=(1.1, 0.7, 1.9)),
             run_of("d", label="not tested", reduction=(0.5, 0.4, 0.6))]
     found = claim(runs, "Truncation shrinks")
-    assert found.state == "nominal" and found.number.endswith("(c)")
+    assert claim(runs[:3], "Truncation shrinks").state == "nominal"
+    assert found.state == "nominal where tested" and found.number.endswith("(c)")
     assert found.counts == "confirmed in 1, nominal in 2, not tested in 1"
     assert [outcome["where"] for outcome in found.plain()["outcomes"]] == ["a", "b", "c"]
+
+
+def test_a_claim_about_every_run_is_confirmed_only_if_every_run_tests_it():
+    tested, untested = [run_of("a")], [run_of(f"u{i}", label="not tested") for i in range(3)]
+    assert claim(tested, "Truncation shrinks").state == "confirmed"
+    found = claim(tested + untested, "Truncation shrinks")
+    assert found.state == "confirmed where tested" and found.counts == "confirmed in 1, not tested in 3"
+    refuting = run_of("b", reduction=(0.9, 0.7, 1.0))
+    assert claim([refuting, *untested], "Truncation shrinks").state == "refuted", "one run is enough against it"
+    without = run_of("c", advantage={"random_k": (0.06, 0.02, 0.10)})
+    assert claim([*tested, without], "Not explained by interpolation").state == "confirmed where tested"
+    assert claim(tested + untested, "Fine-tuning learns").state == "confirmed", "which every run tests"
+
+
+def test_a_claim_about_the_best_run_is_refuted_only_if_every_run_tests_it():
+    def state(low, *others):
+        return claim([run_of("a", task="civil_comments", reduction=low), *others], "The largest reduction").state
+
+    untested = run_of("u", task="civil_comments", label="not tested")
+    assert state((6.0, 4.6, 8.0), untested) == "confirmed" and state((2.0, 1.5, 2.6)) == "refuted"
+    assert state((2.0, 1.5, 2.6), untested) == "refuted where tested"
+
+
+def test_where_a_learning_rate_of_lora_comes_from():
+    search = {"learning_rate": 1e-3, "given": False, "rank": 16, "searched": [{"learning_rate": rate} for rate in (1e-4, 1e-3)]}
+    given = {"learning_rate": 1e-3, "given": True, "rank": None, "searched": []}
+    runs = [run_of("s0"), run_of("s1"), run_of("other", task="paws"), run_of("none")]
+    for run, lora in zip(runs, (search, given, given, None), strict=True):
+        run.results["lora"] = lora
+    assert rates(runs).rows == [("s0", "0.001", "chosen at rank 16 among 0.0001, 0.001"), ("s1", "0.001", "chosen by s0"),
+                                ("other", "0.001", "given")]
 
 
 def test_the_largest_reduction_is_about_the_best_run_on_civil_comments():

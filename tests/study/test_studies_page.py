@@ -44,7 +44,7 @@ def test_the_commands_of_the_page(reader, program):
     for line in lines:
         code, _, said = program(*shlex.split(line))
         assert code == 0, (line, said)
-    found = json.loads((reader / "overview" / "collect.json").read_text())
+    found = json.loads((reader / "runs" / "overview-first" / "collect.json").read_text())
     assert [run["name"] for run in found["runs"]] == ["one-marker-s0", "one-marker-s1", "two-marker-s0"]
     assert found["unusable"] == [] and all(run["lora"]["learning_rate"] for run in found["runs"])
     levels = {record["k"] for record in json.loads((reader / "runs/first/one-marker-s0/results.json").read_text())["records"]}
