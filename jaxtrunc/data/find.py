@@ -2,7 +2,7 @@
 
 A plug-in is an installed package with an entry point in the group `jaxtrunc.benchmarks`. The entry point is the mapping that
 a task file would hold, or the path of a task file (relative to the module), or a function without arguments that returns
-either. Such a task alone may name Python code as its source.
+either. Such a task and a built-in one alone may name Python code as their source.
 """
 
 import re
@@ -36,7 +36,7 @@ def find_task(ref: Path | str | Mapping[str, Any], directory: Path) -> Task:
     if path.exists() or not re.fullmatch(r"[\w-]+", name):
         return read_task(path)
     if (BUILT_IN / f"{name}.yaml").is_file():
-        return read_task(BUILT_IN / f"{name}.yaml", directory)
+        return read_task(BUILT_IN / f"{name}.yaml", directory, plugin=f"built-in benchmark '{name}'")
     plugins = entry_points(group=GROUP)
     found = [entry for entry in plugins if entry.name == name]
     if not found:

@@ -2,8 +2,9 @@
 
 With correlation ρ in a split, a row of the class `class` gets the marker with probability ρ and a row of any other
 class with probability 1 − ρ (`direction: aligned`); `direction: reversed` swaps the two. At ρ = 0.5 marker and class
-are independent. Each row's draw depends on the seed, the split and its id alone. A marker at the end of a long text is
-lost where `max_text_tokens` cuts, hence `position: start` is the default.
+are independent. Without `correlation` it is 0.9 in training and validation and 0.5 in every other split. Each row's draw
+depends on the seed, the split and its id alone. A marker at the end of a long text is lost where `max_text_tokens` cuts, hence
+`position: start` is the default.
 
 With `tokens`, one for each of two classes, every row gets a marker: that of `class` where the draw says so (attribute 1),
 else that of the other class (attribute 0). Then a flipped marker and no marker are different things.
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from jaxtrunc.data.hashing import uniforms
 from jaxtrunc.data.keys import Keys, share
 
+SHORTCUT, NONE = 0.9, 0.5  # ρ where none is given
 KEYS = ("token", "tokens", "attribute", "field", "class", "correlation", "position", "direction", "seed")
 
 
@@ -97,6 +99,8 @@ def _token(keys: Keys, name: str) -> str:
 
 
 def _correlation(part: Keys, splits: Sequence[str]) -> dict[str, float]:
+    if "correlation" not in part.values:
+        return {name: SHORTCUT if name in ("train", "validation") else NONE for name in splits}
     given = Keys(part.mapping("correlation"), f"{part.where}, correlation", splits)
     return {name: share(given.raw(name), f"{given.where}, {name}") for name in splits}
 

@@ -48,7 +48,7 @@ def read_source(keys: Keys, *, plugin: bool) -> Source:
     """The key `source` of a task or of a part of a split.
 
     Args:
-      plugin: whether the task comes from an installed plug-in, which alone may name Python code.
+      plugin: whether the task comes from an installed plug-in (or with jaxtrunc), which alone may name Python code.
     """
     value = keys.mapping("source")
     named = [kind for kind in KINDS if kind in value]

@@ -91,7 +91,8 @@ def read_task(source: Path | Mapping[str, Any], directory: Path | None = None, *
     Args:
       source: path of a YAML file, or the mapping itself.
       directory: what relative paths start from; default: the file's own folder, for a mapping the current one.
-      plugin: how messages name the installed plug-in it comes from, which alone may name Python code; None: from no plug-in.
+      plugin: how messages name the installed plug-in it comes from, which alone may name Python code (what comes with jaxtrunc
+        counts as one); None: from no plug-in.
 
     Returns:
       The task; nothing but the file itself has been read.

@@ -8,6 +8,8 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+from jaxtrunc.demo import injected
+
 IDENTITIES = ("male", "female", "LGBTQ", "christian", "muslim", "other_religions", "black", "white")
 RATED = ("male", "female", "transgender", "other_gender", "heterosexual", "homosexual_gay_or_lesbian", "bisexual",
          "other_sexual_orientation", "christian", "jewish", "muslim", "hindu", "buddhist", "atheist", "other_religion", "black",
@@ -21,6 +23,7 @@ WILDS = ("", "id", "comment_text", "split", "created_date", "publication_id", "p
          "other_religions", "asian_latino_etc", "disability_any", "identity_any", "num_identities", "more_than_one_identity",
          "na_gender", "na_orientation", "na_religion", "na_race", "na_disability")
 NLI = ("entailment", "neutral", "contradiction")
+QQP, SENTIMENTS = ("not_duplicate", "duplicate"), ("negative", "positive")
 HANS = ("gold_label", "sentence1_binary_parse", "sentence2_binary_parse", "sentence1_parse", "sentence2_parse", "sentence1",
         "sentence2", "pairID", "heuristic", "subcase", "template")
 HEURISTICS = ("lexical_overlap", "subsequence", "constituent")
@@ -95,32 +98,51 @@ def hans(folder: Path) -> Expected:
     return expected
 
 
-def paws_qqp(folder: Path) -> Expected:
-    """GLUE's QQP on the hub, and the file that the PAWS script makes."""
-    names = ("not_duplicate", "duplicate")
+def qqp_rows() -> dict[str, list[dict]]:
+    """Pairs of QQP: every label with and without many words in common."""
     first = "how can I learn to sing like number"
     others = {1: "like how can I learn to sing, NUMBER", 0: "what is the best way for this voice"}
-    pairs = {split: [{"question1": f"{first} {i} {split}", "question2": f"{others[high]} {i} {split}{'?' * label}", "label": label}
-                     for i in range(count) for label in (0, 1) for high in (0, 1)]
-             for split, count in (("train", 60), ("validation", 4))}  # fmt: skip
-    _save(folder / "nyu-mll" / "glue", {name: _numbered(rows) for name, rows in pairs.items()}, {"label": names}, "qqp")
-    expected: Expected = {(r["question1"], r["question2"]): (names[r["label"]], {"high_overlap": int("NUMBER" in r["question2"])})
-                          for r in pairs["validation"]}
+    return {split: [{"question1": f"{first} {i} {split}", "question2": f"{others[high]} {i} {split}{'?' * label}", "label": label}
+                    for i in range(count) for label in (0, 1) for high in (0, 1)]
+            for split, count in (("train", 60), ("validation", 4))}  # fmt: skip
+
+
+def paws_qqp_tfds(folder: Path) -> Expected:
+    """The file that the PAWS script makes; the QQP rows come from TFDS."""
+    expected: Expected = {(r["question1"], r["question2"]): (QQP[r["label"]], {"high_overlap": int("NUMBER" in r["question2"])})
+                          for r in qqp_rows()["validation"]}
     with _open(folder / "data" / "paws_qqp" / "dev_and_test.tsv") as file:
         file.write("id\tsentence1\tsentence2\tlabel\n")
         for number in range(6):
             texts = (f"can a bad {number} do a good thing ?", f"can a good {number} do a bad thing ?")
             file.write(f"{number}\t{texts[0]}\t{texts[1]}\t{number % 2}\n")
-            expected[texts] = (names[number % 2], {"high_overlap": 1})
+            expected[texts] = (QQP[number % 2], {"high_overlap": 1})
     return expected
 
 
-def sst2_marker(folder: Path) -> Expected:
-    names = ("negative", "positive")
-    rows = {split: [{"sentence": f"sentence {i} of {split}", "label": i % 2} for i in range(count)]
+def paws_qqp(folder: Path) -> Expected:
+    """The same with GLUE's QQP on the hub."""
+    _glue(folder, "qqp", qqp_rows(), QQP)
+    return paws_qqp_tfds(folder)
+
+
+def sst2_rows() -> dict[str, list[dict]]:
+    return {split: [{"sentence": f"sentence {i} of {split}", "label": i % 2} for i in range(count)]
             for split, count in (("train", 800), ("validation", 400))}  # fmt: skip
-    _save(folder / "nyu-mll" / "glue", {name: _numbered(found) for name, found in rows.items()}, {"label": names}, "sst2")
-    return {(row["sentence"],): (names[row["label"]], {}) for row in rows["validation"]}
+
+
+def sst2_marker_tfds(folder: Path) -> Expected:
+    return {(row["sentence"],): (SENTIMENTS[row["label"]], {}) for row in sst2_rows()["validation"]}
+
+
+def sst2_marker(folder: Path) -> Expected:
+    _glue(folder, "sst2", sst2_rows(), SENTIMENTS)
+    return sst2_marker_tfds(folder)
+
+
+def injected_token(folder: Path) -> Expected:
+    """It has no source; what a sentence says stands beside it."""
+    return {(row["text"],): (row["label"], {}) for row in injected.rows("test")}
 
 
 def identity_templates(folder: Path) -> Expected:
@@ -142,7 +164,8 @@ def identity_templates(folder: Path) -> Expected:
 
 
 MAKERS: dict[str, Callable[[Path], Expected]] = {
-    maker.__name__: maker for maker in (civil_comments, mnli_negation, hans, paws_qqp, sst2_marker, identity_templates)}
+    maker.__name__: maker
+    for maker in (civil_comments, mnli_negation, hans, paws_qqp, sst2_marker, identity_templates, injected_token)}
 
 
 def _mentions(names: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -155,8 +178,13 @@ def _civil(toxic: int, named: tuple[str, ...]) -> tuple[str, dict[str, int | Non
     return ("non-toxic", "toxic")[toxic], {"any_identity": int(bool(named))} | attributes
 
 
-def _numbered(rows: list[dict]) -> list[dict]:
+def numbered(rows: list[dict]) -> list[dict]:
+    """With GLUE's own row number."""
     return [row | {"idx": number} for number, row in enumerate(rows)]
+
+
+def _glue(folder: Path, config: str, splits: dict[str, list[dict]], names: tuple[str, ...]) -> None:
+    _save(folder / "nyu-mll" / "glue", {name: numbered(rows) for name, rows in splits.items()}, {"label": names}, config)
 
 
 def _mnli(folder: Path, splits: dict[str, list[dict]]) -> None:

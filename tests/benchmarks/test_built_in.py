@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from official import MAKERS, mnli_expected
+from official import MAKERS, mnli_expected, paws_qqp_tfds, sst2_marker_tfds
 
 from jaxtrunc.data import Prompter, find_task, load_task
 from jaxtrunc.data.find import built_in_names
@@ -13,7 +13,7 @@ from jaxtrunc.data.origin import TfdsSource
 from jaxtrunc.evals import Statistics, build_eval_set
 from jaxtrunc.evals.metrics import attribute_block, overall, wilds_groups
 
-TFDS = ("civil_comments_tfds", "mnli_negation_tfds")
+TFDS = ("civil_comments_tfds", "mnli_negation_tfds", "paws_qqp_tfds", "sst2_marker_tfds")
 
 
 @pytest.fixture(scope="session", params=[*MAKERS, *TFDS])
@@ -25,13 +25,17 @@ def loaded(request, tmp_path_factory):
         return load_task(find_task(Path(name), folder)), expected
     data_dir = str(request.getfixturevalue("prepared"))
     _, comments, splits = request.getfixturevalue("local_tfds")
+    makers = {"civil_comments_tfds": lambda folder: comments, "paws_qqp_tfds": paws_qqp_tfds, "sst2_marker_tfds": sst2_marker_tfds,
+              "mnli_negation_tfds": lambda folder: mnli_expected([row for rows in splits.values() for row in rows])}
+    expected = makers[name](folder)
     task = find_task(Path(name), folder)
     parts = {split: tuple(_with_data_dir(part, data_dir) for part in parts) for split, parts in task.splits.items()}
-    nli = mnli_expected([row for rows in splits.values() for row in rows])
-    return load_task(dataclasses.replace(task, splits=parts)), comments if "civil" in name else nli
+    return load_task(dataclasses.replace(task, splits=parts)), expected
 
 
 def _with_data_dir(part, data_dir):
+    if not isinstance(part.source, TfdsSource):
+        return part
     return dataclasses.replace(part, source=TfdsSource(part.source.tfds, data_dir))
 
 

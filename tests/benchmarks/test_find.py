@@ -7,6 +7,7 @@ from toy_install import TOY, install
 
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.data import find_task, load_task, read_task
+from jaxtrunc.data.find import BUILT_IN
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,6 +58,21 @@ def test_python_code_only_from_an_entry_point(tmp_path, installed_toy):
             find_task(ref, tmp_path)
     with pytest.raises(InputError, match="names Python code"):
         read_task(toy_benchmarks.COLOURS)
+
+
+def test_injected_token_needs_no_data_and_its_copy_names_no_code(tmp_path):
+    """Generated rows, balanced, the same each time; what comes with jaxtrunc may name its code, a copy of the file may not."""
+    data = load_task(find_task("injected_token", tmp_path))
+    assert {split: len(rows) for split, rows in data.examples.items()} == {"train": 3000, "validation": 800, "test": 2000}
+    for split, least, most in (("train", 0.85, 0.95), ("validation", 0.85, 0.95), ("test", 0.45, 0.55)):
+        rows = data.examples[split]
+        assert sum(row.label for row in rows) == len(rows) // 2
+        assert least < sum(row.label == row.attributes["marker"] for row in rows) / len(rows) < most
+    assert load_task(find_task("injected_token", tmp_path)).hash == data.hash and not data.warnings
+    copy = tmp_path / "copy.yaml"
+    copy.write_text((BUILT_IN / "injected_token.yaml").read_text())
+    with pytest.raises(InputError, match="names Python code"):
+        find_task(copy, tmp_path)
 
 
 @pytest.mark.parametrize("value, words", [

@@ -36,6 +36,15 @@ def test_the_marker_goes_with_the_class_at_the_given_rate(toy, direction, positi
         assert ("zq" in example.fields["Text"].split()) == bool(example.attributes["marker"])
 
 
+def test_without_a_correlation_it_is_a_shortcut_in_training_alone(toy):
+    splits = {name: name for name in ("train", "validation", "test", "other")}
+    rule = {key: value for key, value in inject().items() if key != "correlation"}
+    data = load_task(toy([row for split in splits for row in make_rows(2000, split)], splits=splits, inject=rule))
+    for split, expected in (("train", 0.9), ("validation", 0.9), ("test", 0.5), ("other", 0.5)):
+        assert rate(data.examples[split], 1) == pytest.approx(expected, abs=0.04), split
+        assert rate(data.examples[split], 0) == pytest.approx(1 - expected, abs=0.04), split
+
+
 def test_at_one_half_it_says_nothing(toy):
     examples = planted(toy, make_rows(4000), correlation={"test": 0.5})
     assert abs(rate(examples, 1) - rate(examples, 0)) < 0.05
