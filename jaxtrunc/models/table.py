@@ -40,7 +40,7 @@ def hf_shapes(cfg: DecoderConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def leaf_class(cfg: DecoderConfig, path: str) -> str:
-    """`linear`, `embedding`, `lm_head`, `vector` or `other` (truncation spec, section 2)."""
+    """`linear`, `embedding`, `lm_head`, `vector` or `other`."""
     if path not in leaf_shapes(cfg):
         return "other"
     room, name = path.split("/", 1)[0], path.rsplit("/", 1)[-1]

@@ -1,4 +1,4 @@
-"""Full fine-tuning of a decoder on a task's prompts (method specification, section 6)."""
+"""Full fine-tuning of a decoder on the prompts of a task."""
 
 import dataclasses
 from functools import partial

@@ -8,7 +8,7 @@ from jaxtrunc.core.errors import InputError
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Fine-tuning; the defaults are those of the method specification, section 6.
+    """Fine-tuning: AdamW on every row of the training split, with one learning rate for all matrices.
 
     Attributes:
       scope: tensors that are trained: linear (attention and MLP matrices, so that k = 0 is exactly the base) or all.

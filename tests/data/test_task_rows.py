@@ -226,5 +226,5 @@ def test_the_hash_does_not_depend_on_where_the_folder_is(toy, tmp_path):
 def test_training_types_have_no_room_for_attributes(toy):
     example = load_task(toy()).examples["test"][0]
     assert {f.name for f in dataclasses.fields(TrainExample)} == {"id", "fields", "label"}
-    assert {f.name for f in dataclasses.fields(TrainBatch)} == {"tokens", "lengths", "targets", "ids"}
+    assert {f.name for f in dataclasses.fields(TrainBatch)} == {"tokens", "lengths", "targets", "ids", "prefix"}
     assert not hasattr(example.for_training(), "attributes")
