@@ -69,6 +69,7 @@ def _truth(data: TaskData, split: str, examples: Sequence[Example]) -> Truth:
         labels=np.array([task.evaluated_label(e.label) if trained else e.label for e in examples], int),
         class_names=task.evaluated,
         attributes={name: _values(examples, name) for name in names},
+        unions=task.unions,
         directions={name: _array(data.aligned[name]) for name in names},
         training_counts={name: _array(data.training_counts[name]) for name in names},
         training_classes=_training_classes(data) if task.accuracy == "training" else None,

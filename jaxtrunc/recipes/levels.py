@@ -74,8 +74,8 @@ class LevelWeights:
     def _placed(self, weights: spectral.Weights) -> dict[str, jax.Array]:
         if jax.process_count() > 1:
             return {path: self._assembled(path, weights) for path in self._cut}
-        # a copy, since the reconstruction writes the next level into the same buffers
-        return {path: jax.device_put(leaf, self._places[path], may_alias=False) for path, leaf in weights.leaves.items()}
+        # The reconstruction writes the next level into the same buffers; on CPU `may_alias=False` shares aligned ones all the same.
+        return {path: jax.device_put(leaf.copy(), self._places[path]) for path, leaf in weights.leaves.items()}
 
     def _assembled(self, path: str, weights: spectral.Weights) -> jax.Array:
         """A cut leaf from the shares of all processes; what is not cut of it comes from the file."""
