@@ -15,6 +15,7 @@ from known_runs import Known
 
 from jaxtrunc.report import canvas, study
 from jaxtrunc.report.canvas import style
+from jaxtrunc.report.plots.curves import frame
 from jaxtrunc.report.study import Results
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -65,14 +66,7 @@ def _panel(axes, results: Results, key: str) -> None:
             points = study.curve(results, variant, study.metric(key))
             ranks += [point.x for point in points]
             axes.plot([p.x for p in points], [100 * p.estimate.value for p in points], **canvas.line_of(variant))
-    canvas.rank_axis(axes, ranks)
-    for end in ("base", "ft"):
-        estimate = study.at_endpoint(results, end, key)
-        if estimate:
-            canvas.reference_line(axes, 100 * estimate.value, {"base": "base", "ft": "FT"}[end])
-    chosen = study.selected_k(results)
-    if chosen is not None:
-        canvas.mark_selected(axes, chosen)
+    frame(axes, results, "k", key, ranks)
     axes.set_xlabel("k")
     axes.set_ylabel({"gap": "gap (pp)"}.get(key, "accuracy (%)"))
 

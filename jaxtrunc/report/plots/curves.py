@@ -37,7 +37,7 @@ def _plot(results: Results, axis: str, matched: bool, members: list[Variant], na
     axes = figure.subplots()
     for variant, points in curves.items():
         _draw_curve(axes, variant, points)
-    _frame(axes, results, axis, key, [point.x for points in curves.values() for point in points])
+    frame(axes, results, axis, key, [point.x for points in curves.values() for point in points])
     canvas.legend_below(figure, axes)
     what, suffix = ("Gap" if name == "gap" else key.replace("_", " ").capitalize()), "_norm_matched" if matched else ""
     title = f"{what} against {wording.axis_name(axis)}{', controls at the norm of top_k' if matched else ''}"
@@ -56,7 +56,8 @@ def _draw_curve(axes, variant: Variant, points: list[study.Point]) -> None:
         axes.fill_between([p.x for p in banded], low, high, color=look["color"], alpha=0.13, linewidth=0)
 
 
-def _frame(axes, results: Results, axis: str, key: str, xs: list[float]) -> None:
+def frame(axes, results: Results, axis: str, key: str, xs: list[float]) -> None:
+    """What stands around curves of one metric: the axis, both end points, k* and the titles."""
     if axis in ("k", "K"):
         canvas.rank_axis(axes, xs)
     for end in ("base", "ft"):
