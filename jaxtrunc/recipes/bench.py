@@ -33,7 +33,8 @@ class Bench:
     def stream(self, settings: TrainSettings) -> TrainStream:
         """Training batches; the attributes stay behind.
 
-        A width costs a compilation, which is as long as some 50 steps of a small model, and pays for itself by what it pads less: short runs have fewer widths.
+        A width costs a compilation, which is as long as some 50 steps of a small model, and saves a part of every step after
+        it: short runs have fewer widths.
         """
         rows = [example.for_training() for example in self.data.examples[TRAIN]]
         steps = min(settings.epochs * -(-len(rows) // settings.batch_size), settings.max_steps or sys.maxsize)
