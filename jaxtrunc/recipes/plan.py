@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxtrunc.config import DecomposeSettings, MeshSettings, RunConfig, SweepSettings, read_config
+from jaxtrunc.core.chunks import core_count
 from jaxtrunc.core.errors import InputError, RunFailed
 from jaxtrunc.data import Task, find_task
 from jaxtrunc.planning.job import Job, Machine, Matrix
@@ -18,7 +19,6 @@ from jaxtrunc.recipes.decompose import chosen_matrices
 from jaxtrunc.recipes.pair import Pair, Side, open_pair, open_side
 from jaxtrunc.recipes.plan_tables import print_plan
 from jaxtrunc.recipes.run import located
-from jaxtrunc.spectral.decompose import core_count
 from jaxtrunc.train import TrainSettings
 
 TEXT_TOKENS, TEMPLATE_TOKENS, CHARACTERS = 300, 32, 4

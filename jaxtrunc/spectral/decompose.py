@@ -1,6 +1,5 @@
 """ΔW of every selected matrix, decomposed once: a thread pool over matrices, or stacks over a mesh."""
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxtrunc.core.chunks import core_count
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.mesh import spectral_mesh
 from jaxtrunc.core.progress import Advance
@@ -68,11 +68,6 @@ def each(base: Leaves, ft: Leaves, refs: Sequence[MatrixRef], *, backend: str = 
             yield ref, svd
 
 
-def core_count() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def check_shapes(base: Leaves, ft: Leaves, refs: Iterable[MatrixRef]) -> None:
     """Raise `InputError` naming the first path that is missing from a tree or differs in shape between the two."""
     for ref in refs:
@@ -127,7 +122,7 @@ def _by_rows(given: Input, mesh: Mesh) -> Iterator[tuple[MatrixRef, MatrixSVD | 
         yield given.ref, None
         return
     s, basis = decompose_rows(given.tall, mesh)
-    yield given.ref, _finish(given, s, basis, leading=basis.dtype != np.float64)  # a float32 Gram matrix loses the tail
+    yield given.ref, _finish(given, s, basis)
 
 
 def _read(base: Leaves, ft: Leaves, ref: MatrixRef) -> Input:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from jaxtrunc.core.chunks import core_count
 from jaxtrunc.core.progress import Advance
 from jaxtrunc.spectral import noise
 from jaxtrunc.spectral.bf16 import ZERO_SHARE, below_bf16, bf16_floor, holds_bf16
 from jaxtrunc.spectral.chains import ladder
-from jaxtrunc.spectral.decompose import core_count
 from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, Spectrum
 from jaxtrunc.spectral.intruders import intruder_count
 from jaxtrunc.spectral.roundoff import cast_error

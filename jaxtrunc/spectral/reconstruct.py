@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxtrunc.core.chunks import core_count
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.spectral.cuts import Cut, cuts_of
-from jaxtrunc.spectral.decompose import core_count
 from jaxtrunc.spectral.decomposition import Decomposition, Spectrum
 from jaxtrunc.spectral.levels import Level
 from jaxtrunc.spectral.operators import find_operator

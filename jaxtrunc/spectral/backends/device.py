@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Float
 
 from jaxtrunc.core.progress import say
+from jaxtrunc.core.rows_mesh import has_float64
 from jaxtrunc.spectral.backends.host import decompose_host
 
 
@@ -48,11 +49,6 @@ def compiled(mesh: Mesh, dtype: type) -> Callable[[jax.Array], tuple[jax.Array, 
             return _decompose(stack.astype(dtype))
 
     return jax.jit(jax.shard_map(local, mesh=mesh, in_specs=spec, out_specs=(spec, spec)))
-
-
-def has_float64(mesh: Mesh) -> bool:
-    """TPUs have no native float64."""
-    return mesh.devices.flat[0].platform != "tpu"
 
 
 def _decompose(stack: jax.Array) -> tuple[jax.Array, jax.Array]:
