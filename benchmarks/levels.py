@@ -1,93 +1,137 @@
-"""Eleven levels of one 4864 x 896 update: rebuilt step by step by us, and as U diag(s) Vᵀ per level by the peers.
+"""The weights of a model at eleven levels: rebuilt step by step by us, and afresh per level by torch and mergekit users.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/levels.py
+    python benchmarks/levels.py           one matrix of each shape of Qwen2.5-0.5B, summed by how often it occurs; three minutes
+    python benchmarks/levels.py --tiny    to see that it runs
 
-Everything is float32 and ends in W(k) = W_base + ΔW(k). Both sides have their factors already, ours ΔW·V and V, the
-peers' U, s and V; `first use` is what reading, checking and multiplying ours costs once for all operators of a sweep.
-torch is measured where it is installed.
+Every way starts from the same float32 weights and ends in W(k) = W_base + ΔW(k) at the same ranks. In the first tables both sides
+have their factors already, ours ΔW·V and V, theirs U, s and V; in the last nothing is there but the weights.
 """
 
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
+from harness import Comparison, Report, Way, combine, compare, main
+from matrices import TINY, Pair, linear_shapes, random_pair
+from peers import NO_MERGEKIT, NO_TORCH, mergekit_kernel, single_threaded_torch
+from plan_memory import HALF_B
 
-from jaxtrunc.spectral import Decomposition, Level, Reconstructor, decompose, plan_levels, references
+from jaxtrunc import spectral
 
-M, N = 4864, 896
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 895)
-REPEATS = 3
+NUMPY, DIAG, ADDMM = "numpy, W + (U·s)·Vᵀ", "torch, W + U·diag(s)·Vᵀ", "torch, addmm(W, U·s, Vᵀ)"
+ONCE, EVERY, SVD = "mergekit once, W + B·A per level", "mergekit once per level, W + B·A", "torch.linalg.svd once, addmm per level"
+Weights = Iterator[np.ndarray]
 
 
-def pair() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Base and fine-tuned weights, one kernel each."""
-    rng = np.random.default_rng(0)
-    base = {"kernel": (0.02 * rng.standard_normal((M, N))).astype(np.float32)}
-    return base, {"kernel": base["kernel"] + (1e-3 * rng.standard_normal((M, N))).astype(np.float32)}
+def measure(tiny: bool) -> Report:
+    """Levels alone, then decomposition and levels."""
+    rounds, shapes = (1, linear_shapes(TINY)) if tiny else (3, linear_shapes(HALF_B))
+    alone: list[tuple[float, Comparison]] = []
+    whole: list[tuple[float, Comparison]] = []
+    for shape, count in shapes.items():
+        pair, ranks = random_pair(shape), [k for k in RANKS if k < min(shape)]
+        title = f"Levels alone: one matrix of {shape[0]} × {shape[1]}"
+        alone.append((count, compare(title, rebuilds(pair, ranks), rounds)))
+        whole.append((count, compare(title, from_weights(pair, ranks), rounds)))
+    levels, both = (combine(f"{title}: all {sum(shapes.values())} matrices", parts) for title, parts in
+                    (("Levels alone", alone), ("Decomposition and levels", whole)))
+    tall = max((part for _, part in alone), key=lambda part: part.rows[0].cpu[0])
+    report = Report("How long does it take to make the weights at eleven ranks?", comparisons=[levels, tall, both])
+    report.measured = {"rebuild": fastest(levels, DIAG, ADDMM), "once": fastest(both, ONCE, SVD), "per_level": both.ratio(EVERY)}
+    report.notes = [
+        f"Ranks {', '.join(map(str, RANKS))}; of a smaller matrix those below its rank. The levels are those of a sweep of top_k, "
+        "in its order. The error is the largest of an entry of W(k) against float64, over all ranks, over the largest of ΔW.",
+        "The targets `rebuild` and `once` take the faster of the two torch ways. numpy stands beside them, since its BLAS is "
+        "faster on this processor than torch's.",
+        "`mergekit once` asks its kernel for full rank, since every rank is cut from that; its users get one rank per call of "
+        "`mergekit-extract-lora`, which is `once per level`. Reading and writing files is counted for nobody."]
+    return report
 
 
-def cpu_seconds(call: Callable[[], object]) -> float:
-    """Median CPU time of a few calls, after one to warm up."""
-    call()
-    times = []
-    for _ in range(REPEATS):
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return statistics.median(times)
+def fastest(comparison: Comparison, *names: str) -> float | None:
+    """Smallest ratio of those that were measured."""
+    return min((ratio for name in names if (ratio := comparison.ratio(name)) is not None), default=None)
 
 
-def ours(decomposition: Decomposition, rebuild: Reconstructor, operator: str) -> Callable[[], object]:
-    """All levels of an operator in the order of a sweep."""
-    levels = plan_levels(decomposition, [operator], RANKS)
-
-    def run() -> None:
-        for level in levels:
-            rebuild.weights(level)
-
-    return run
-
-
-def per_level(base: dict[str, np.ndarray], ft: dict[str, np.ndarray]) -> dict[str, Callable[[], object]]:
-    """W_base + U_k diag(s_k) V_kᵀ for each k, from factors that are there already."""
-    u, s, vt = np.linalg.svd(ft["kernel"] - base["kernel"], full_matrices=False)
-
-    def in_numpy() -> None:
-        for k in RANKS:
-            _ = base["kernel"] + (u[:, :k] * s[:k]) @ vt[:k]
-
-    try:
-        import torch
-    except ImportError:
-        return {"numpy, U diag(s) Vt per level": in_numpy}
-    torch.set_num_threads(1)
-    tu, ts, tvt, tbase = map(torch.from_numpy, (u, s, vt, base["kernel"]))
-
-    def in_torch() -> None:
-        for k in RANKS:
-            _ = tbase + tu[:, :k] @ torch.diag(ts[:k]) @ tvt[:k]
-
-    return {"numpy, U diag(s) Vt per level": in_numpy, "torch, U diag(s) Vt per level": in_torch}
+def rebuilds(pair: Pair, ranks: list[int]) -> list[Way]:
+    """The levels, from factors that are there."""
+    base, ft, refs = pair.leaves()
+    decomposition = spectral.decompose(base, ft, refs, workers=1)
+    rebuild = spectral.Reconstructor(decomposition, base, ft, workers=1)
+    u, s, vt = (x.astype(np.float32) for x in np.linalg.svd(pair.update, full_matrices=False))
+    ways = {"ours: Reconstructor.weights": partial(ours, decomposition, rebuild, ranks),
+            NUMPY: lambda: (pair.base + (u[:, :k] * s[:k]) @ vt[:k] for k in ranks)}
+    torch = single_threaded_torch()
+    if torch is None:
+        return [*as_ways(pair, ranks, ways), *(Way(name, None, missing=NO_TORCH) for name in (DIAG, ADDMM))]
+    weights, tu, ts, tvt = map(torch.from_numpy, (pair.base, u, s, vt))
+    us = tu * ts
+    ways[DIAG] = lambda: ((weights + tu[:, :k] @ torch.diag(ts[:k]) @ tvt[:k]).numpy() for k in ranks)
+    ways[ADDMM] = lambda: (torch.addmm(weights, us[:, :k], tvt[:k]).numpy() for k in ranks)
+    return as_ways(pair, ranks, ways)
 
 
-def main() -> None:
-    base, ft = pair()
-    peers = {name: cpu_seconds(call) for name, call in per_level(base, ft).items()}
-    decomposition = decompose(base, ft, references({"kernel": (M, N)}))
-    first = cpu_seconds(lambda: Reconstructor(decomposition, base, ft, workers=1).weights(Level("top_k", k=1)))
-    print(f"first use {1000 * first:.0f} ms")
-    rebuild = Reconstructor(decomposition, base, ft, workers=1)
-    for operator in ("top_k", "drop_top_k", "bottom_k"):
-        seconds = cpu_seconds(ours(decomposition, rebuild, operator))
-        print(f"{operator:11s} {len(RANKS)} levels, ours {1000 * seconds:6.0f} ms")
-        for name, other in peers.items():
-            print(f"    {name:32s} {1000 * other:6.0f} ms   {other / seconds:5.2f} x ours")
-    for operator in ("random_k", "flatten_k", "sparsify", "noise"):
-        count = len(plan_levels(decomposition, [operator], RANKS))
-        seconds = cpu_seconds(ours(decomposition, rebuild, operator))
-        print(f"{operator:11s} {count} levels (all seeds), ours {1000 * seconds / count:6.1f} ms each")
+def from_weights(pair: Pair, ranks: list[int]) -> list[Way]:
+    """Decomposition and levels, from the two weights alone."""
+    base, ft, refs = pair.leaves()
+
+    def both() -> Weights:
+        decomposition = spectral.decompose(base, ft, refs, workers=1)
+        return ours(decomposition, spectral.Reconstructor(decomposition, base, ft, workers=1), ranks)
+
+    found = as_ways(pair, ranks, {"ours: decompose, then Reconstructor.weights": both})
+    torch, kernel = single_threaded_torch(), mergekit_kernel()
+    if torch is None:
+        return [*found, *(Way(name, None, missing=NO_TORCH) for name in (SVD, ONCE, EVERY))]
+    weights, tuned = torch.from_numpy(pair.base), torch.from_numpy(pair.ft)
+    found += as_ways(pair, ranks, {SVD: lambda: by_svd(torch, weights, tuned, ranks)})
+    if kernel is None:
+        return [*found, *(Way(name, None, missing=NO_MERGEKIT) for name in (ONCE, EVERY))]
+
+    def once() -> Weights:
+        a, b = kernel(weights, tuned, min(pair.base.shape))
+        return (torch.addmm(weights, b[:, :k], a[:k]).numpy() for k in ranks)
+
+    def every() -> Weights:
+        for k in ranks:
+            a, b = kernel(weights, tuned, k)
+            yield torch.addmm(weights, b, a).numpy()
+
+    return [*found, *as_ways(pair, ranks, {ONCE: once, EVERY: every})]
+
+
+def ours(decomposition: spectral.Decomposition, rebuild: spectral.Reconstructor, ranks: list[int]) -> Weights:
+    """Each level as the next one overwrites it; turned as torch has it."""
+    for level in spectral.plan_levels(decomposition, ["top_k"], ranks):
+        yield rebuild.weights(level).leaves["kernel"].T
+
+
+def by_svd(torch: Any, weights: Any, tuned: Any, ranks: list[int]) -> Weights:
+    """What a careful user of torch writes."""
+    u, s, vt = torch.linalg.svd(tuned - weights, full_matrices=False)
+    us = u * s
+    return (torch.addmm(weights, us[:, :k], vt[:k]).numpy() for k in ranks)
+
+
+def as_ways(pair: Pair, ranks: list[int], ways: dict[str, Callable[[], Weights]]) -> list[Way]:
+    """Ways that go through all levels, each with its error."""
+    u, s, vt = np.linalg.svd(pair.update.astype(np.float64), full_matrices=False)
+
+    def error(make: Callable[[], Weights], _: object) -> dict[str, Any]:
+        wrong = max(float(np.abs(found - pair.base - (u[:, :k] * s[:k]) @ vt[:k]).max())
+                    for k, found in zip(ranks, make(), strict=True))
+        return {"worst error of W(k)": wrong / float(np.abs(pair.update).max())}
+
+    return [Way(name, partial(run_through, make), partial(error, make)) for name, make in ways.items()]
+
+
+def run_through(make: Callable[[], Weights]) -> None:
+    """Make every level and keep none."""
+    for _ in make():
+        pass
 
 
 if __name__ == "__main__":
-    main()
+    main(measure)

@@ -1,0 +1,181 @@
+"""What all scripts share: ways of doing one thing, timed in turn in one process, and what was found, as JSON.
+
+    if __name__ == "__main__":
+        main(measure)          # measure(tiny) -> Report
+
+A script runs on one core with one thread for every library, ours and theirs, so that a CPU second is a second of work and
+nobody has more of the machine. The ways take turns in every round and each round begins with another of them: what drifts
+with the machine drifts for all. The first call of each is apart: it compiles, allocates, and gives the result whose errors
+are shown.
+"""
+
+import argparse
+import gc
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import machine
+import render
+import settled
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What a call returns that measured itself, such as one that ran in a process of its own."""
+
+    cpu: float
+    wall: float
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of doing what is compared.
+
+    Attributes:
+      call: does it once and returns when it is done; None if it cannot be run here.
+      facts: of the value of the first call, such as its errors.
+      missing: why it cannot be run.
+    """
+
+    name: str
+    call: Callable[[], Any] | None
+    facts: Callable[[Any], dict[str, Any]] = lambda value: {}
+    missing: str | None = None
+
+
+@dataclass
+class Row:
+    """One way as measured: seconds of the first call, then of every round."""
+
+    name: str
+    first: float | None = None
+    cpu: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    missing: str | None = None
+
+
+@dataclass
+class Comparison:
+    """Ways of one thing; the first row is ours and the others are told in multiples of it.
+
+    Attributes:
+      work: how much of `unit` one call does (tokens); 0: not told.
+    """
+
+    title: str
+    rows: list[Row]
+    work: float = 0
+    unit: str = ""
+
+    def row(self, name: str) -> Row:
+        """The row of that name."""
+        return next(row for row in self.rows if row.name == name)
+
+    def ratio(self, theirs: str, ours: str | None = None) -> float | None:
+        """Median over the rounds of CPU seconds of `theirs` over `ours` (default: the first row); None if one is missing."""
+        above, below = self.row(theirs), self.rows[0] if ours is None else self.row(ours)
+        ratios = [a / b for a, b in zip(above.cpu, below.cpu, strict=False)]
+        return statistics.median(ratios) if ratios else None
+
+
+@dataclass
+class Curve:
+    """Median CPU seconds against a size, and the exponent that was expected of it."""
+
+    name: str
+    axis: str
+    sizes: list[float]
+    seconds: list[float]
+    expected: float
+
+
+@dataclass
+class Report:
+    """What a script found; `measured` answers lines of targets.py by name."""
+
+    question: str
+    notes: list[str] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
+    measured: dict[str, float | None] = field(default_factory=dict)
+
+
+def compare(title: str, ways: Sequence[Way], rounds: int) -> Comparison:
+    """Every way once for its result, then `rounds` times in turn."""
+    rows = [Row(way.name, missing=way.missing) for way in ways]
+    able = [(way.call, way.facts, row) for way, row in zip(ways, rows, strict=True) if way.call]
+    for call, facts, row in able:
+        timed = clocked(call)
+        row.first, row.facts = timed.wall, facts(timed.value)
+        del timed
+    for turn in range(rounds):
+        for call, _, row in (*able[turn % len(able):], *able[:turn % len(able)]):
+            timed = clocked(call)
+            row.cpu.append(timed.cpu)
+            row.wall.append(timed.wall)
+            del timed
+    return Comparison(title, rows)
+
+
+def combine(title: str, parts: Sequence[tuple[float, Comparison]]) -> Comparison:
+    """Weighted sum of comparisons of the same ways, round by round; of facts that are numbers, the largest."""
+    rows = []
+    for same in zip(*(part.rows for _, part in parts), strict=True):
+        weighted = [(weight, row) for (weight, _), row in zip(parts, same, strict=True)]
+        cpu, wall = ([sum(weight * value for (weight, _), value in zip(parts, values, strict=True))
+                      for values in zip(*(getattr(row, clock) for row in same), strict=True)] for clock in ("cpu", "wall"))
+        first = None if same[0].first is None else sum(weight * (row.first or 0) for weight, row in weighted)
+        facts = {key: max(row.facts[key] for row in same) for key in same[0].facts}
+        rows.append(Row(same[0].name, first, cpu, wall, facts, same[0].missing))
+    return Comparison(title, rows)
+
+
+def clocked(call: Callable[[], Any]) -> Timed:
+    """CPU seconds of this process and its children, and seconds by the clock."""
+    gc.collect()
+    cpu, wall = cpu_seconds(), time.perf_counter()
+    value = call()
+    if isinstance(value, Timed):
+        return value
+    return Timed(cpu_seconds() - cpu, time.perf_counter() - wall, value)
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process, all its threads and the children it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def main(measure: Callable[[bool], Report]) -> None:
+    """Run one script: print its section, and write its JSON unless the shapes are tiny."""
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tiny", action="store_true", help="small shapes, to see that it runs; its figures mean nothing")
+    parser.add_argument("--out", type=Path, help="the JSON file; default results/SCRIPT.json, with --tiny none")
+    asked = parser.parse_args()
+    assert settled.ALIKE.items() <= os.environ.items(), "threads differ"
+    started = time.perf_counter()
+    busy = os.getloadavg()[0]
+    report = measure(asked.tiny)
+    found = {"machine": machine.describe(), "load_before": busy, "seconds": time.perf_counter() - started, "tiny": asked.tiny}
+    name = Path(sys.argv[0]).stem
+    out = asked.out or (None if asked.tiny else RESULTS / f"{name}.json")
+    result = found | asdict(report)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if asked.tiny:
+        print("Tiny shapes: this shows that the script runs; its figures mean nothing.\n")
+    print("\n".join(render.section(name, result)))
