@@ -50,6 +50,7 @@ class SweepSettings:
       split: the split that is reported; the validation split, if there is one, is always scored too, to choose k.
       limit: evaluate a seeded sample of this many rows, stratified by label and attributes (validation: label alone).
       batch_size: prompts per forward pass.
+      dtype: of the operands of matrix products, at all levels; bfloat16 is faster and rounds the weights.
       log_samples: write one file of prompts and scores per record.
     """
 
@@ -64,6 +65,7 @@ class SweepSettings:
     split: str = "test"
     limit: int | None = None
     batch_size: int = 32
+    dtype: typing.Literal["float32", "bfloat16"] = "float32"
     log_samples: bool = False
 
 

@@ -243,6 +243,8 @@ class Sweep(Verb):
     """Evaluate a seeded sample of this many rows, stratified by label and attributes (validation: label alone)."""
     batch_size: int = SweepSettings.batch_size
     """Prompts per forward pass; results do not depend on it."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the operands of matrix products; bfloat16 is faster, rounds the weights, and is checked against float32."""
     log_samples: bool = False
     """Write RUN/samples/NAME.jsonl.gz with prompt, token ids and scores for every record."""
     resume: bool = False
@@ -256,7 +258,7 @@ class Sweep(Verb):
             fractions=_numbers("--fractions", self.fractions, float), alphas=_numbers("--alphas", self.alphas, float),
             seeds=_numbers("--seeds", self.seeds, int), match_norm=self.match_norm, residual=self.residual,
             tolerance_pp=self.tolerance_pp, split=self.split, limit=self.limit, batch_size=self.batch_size,
-            log_samples=self.log_samples)
+            dtype=self.dtype, log_samples=self.log_samples)
         sweep(self.path, self.task, settings, resume=self.resume)
 
 

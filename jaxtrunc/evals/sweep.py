@@ -41,7 +41,7 @@ Level = tuple[Mapping[str, Any], Callable[[], Applied]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """All records of the run, old and new, and what was skipped."""
+    """All records of this dtype, old and new, and what was skipped."""
 
     records: list[dict[str, Any]]
     warnings: list[str]
@@ -74,7 +74,7 @@ class Sweep:
             if skipped:
                 warnings.append(f"{describe_level(level)} was skipped: {skipped}")
             advance(1, describe_level(level))
-        return Outcome(list(self._known.values()), warnings)
+        return Outcome([record for record in self._known.values() if record["dtype"] == self._dtype], warnings)
 
     def _level(self, level: Mapping[str, Any], apply: Callable[[], Applied]) -> str | None:
         missing = [e for e in self._eval_sets if self._key(level, e.split) not in self._known]

@@ -29,6 +29,7 @@ class Evidence:
     Attributes:
       missing: control → why its advantage is None; `decoupling` → why that of top_k is.
       boundary: what `boundary_evidence` found, in the boundary case.
+      precision: how far rounded operands agree with float32 (`evals/precision.py`); None: nothing was rounded.
     """
 
     k: int | None
@@ -41,6 +42,7 @@ class Evidence:
     advantage: Mapping[str, Entry] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     boundary: Mapping[str, Any] | None = None
+    precision: Mapping[str, Any] | None = None
 
 
 def study_statistics(
@@ -51,6 +53,7 @@ def study_statistics(
     selection: Mapping[str, Any] | None,
     full_rank: int,
     boundary: Mapping[str, Any] | None = None,
+    precision: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The `verdict` of results.json.
 
@@ -60,6 +63,7 @@ def study_statistics(
       selection: what `select_k` returned.
       full_rank: the largest numerical rank over matrices.
       boundary: what `boundary_evidence` found, in the boundary case.
+      precision: what `precision_evidence` found, where operands were rounded.
     """
     curves = Curves(test, records)
     chosen = Curves(validation, validation_records) if validation is not None and validation_records else None
@@ -77,6 +81,7 @@ def study_statistics(
         missing={name: found for name, found in advantage.items() if isinstance(found, str)}
         | ({} if decoupling.get("top_k") else {"decoupling": _no_decoupling(curves, full_rank)}),
         boundary=boundary,
+        precision=precision,
     )
     label, reasons = judge(evidence)
     return strict({"label": label, "reasons": reasons, **vars(evidence)})
@@ -116,6 +121,8 @@ def _untested(evidence: Evidence) -> list[str]:
         reasons.append("no k* was chosen (that needs a validation split and top_k at ranks, not at fractions alone)")
     elif evidence.k == 0:
         reasons.append("k* is 0: fine-tuning gained nothing measurable on validation")
+    if evidence.precision is not None and not evidence.precision["holds"]:
+        reasons.append(evidence.precision["reason"])
     return reasons + [f"no room: {failed['reason']}" for failed in (evidence.boundary or {}).get("preconditions", ())
                       if not failed["holds"]]
 

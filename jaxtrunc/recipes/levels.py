@@ -11,14 +11,15 @@ from jax.sharding import Mesh, NamedSharding
 
 from jaxtrunc import spectral
 from jaxtrunc.adapters import leaves_with_adapter
+from jaxtrunc.core import processes
 from jaxtrunc.core.trees import flatten, unflatten
 from jaxtrunc.evals import Applied
-from jaxtrunc.models import abstract_params
+from jaxtrunc.evals.precision import EXACT
+from jaxtrunc.models import DecoderConfig, abstract_params
 from jaxtrunc.recipes.exchange import assemble, holders
 from jaxtrunc.recipes.pair import Pair
 from jaxtrunc.recipes.weights import load, shardings
-
-DTYPE = "float32"
+from jaxtrunc.spectral.roundoff import Roundoff, cast_error, roundoff
 
 
 class LevelWeights:
@@ -38,6 +39,11 @@ class LevelWeights:
         self._uncut = flatten(load({path: leaf for path, leaf in kept.items() if path not in self._cut}, mesh))
         self._rebuild = spectral.Reconstructor(decomposition, pair.base.leaves, pair.ft.leaves, residual=residual,
                                                only=None if jax.process_count() == 1 else self._is_mine)
+
+    @property
+    def cfg(self) -> DecoderConfig:
+        """The architecture."""
+        return self._pair.cfg
 
     def describe_end(self, name: str) -> dict[str, Any]:
         """The level mapping of `base` or `ft`: what is evaluated whole has no policy for the rest."""
@@ -61,15 +67,23 @@ class LevelWeights:
         base = self._pair.base
         return Applied(load(leaves_with_adapter(base.source, directory, base.leaves), self._mesh))
 
-    def at(self, level: spectral.Level) -> Applied:
-        """W(k) of every cut matrix, everything else as `residual` says."""
+    def at(self, level: spectral.Level, dtype: str = EXACT) -> Applied:
+        """W(k) of every cut matrix, everything else as `residual` says; in float32, whatever dtype products will read it in."""
         weights = self._rebuild.weights(level)
         if weights.skipped_reason:
             return Applied({}, skipped=weights.skipped_reason)
         params = unflatten(self._uncut | self._placed(weights))
         chex.assert_trees_all_equal_shapes_and_dtypes(params, abstract_params(self._pair.cfg))
-        facts = {"max_norm_factor": weights.max_norm_factor, "roundoff": weights.roundoff(DTYPE)}
+        facts = {"max_norm_factor": weights.max_norm_factor, "roundoff": self._roundoff(weights, dtype)}
         return Applied(params, facts)
+
+    def _roundoff(self, weights: spectral.Weights, dtype: str) -> Roundoff:
+        """Over all matrices, of which each process holds some."""
+        if dtype == EXACT or jax.process_count() == 1 or weights.decomposition is None:
+            return weights.roundoff(dtype)
+        mine = {name: cast_error(matrix, dtype) for name, matrix in weights.matrices.items()}
+        errors = {name: error for part in processes.collect(mine) for name, error in part.items()}
+        return roundoff(errors, weights.cuts, weights.decomposition.matrices)
 
     def _placed(self, weights: spectral.Weights) -> dict[str, jax.Array]:
         if jax.process_count() > 1:

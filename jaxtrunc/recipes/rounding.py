@@ -1,10 +1,41 @@
-"""What rounding has done to a pair of checkpoints, as warnings: a bfloat16 tail is what a study would take for a finding."""
+"""What rounding does to a pair of checkpoints, as warnings: a bfloat16 tail is what a study would take for a finding."""
 
 from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
+import numpy as np
+
+from jaxtrunc import spectral
+from jaxtrunc.evals.precision import EXACT, NEEDED
+from jaxtrunc.spectral.roundoff import cast_error
+from jaxtrunc.spectral.view import read_matrix
+
 ROUNDOFF = 0.1
+
+
+def as_evaluated(spectra: Mapping[str, Mapping[str, Any]], decomposition: spectral.Decomposition, ft: Mapping[str, Any],
+                 dtype: str) -> Mapping[str, Mapping[str, Any]]:
+    """`spectra` with the `roundoff_delta` of the dtype in which products read the fine-tuned weights `ft`."""
+    if dtype == EXACT:
+        return spectra
+    return {name: {**spectra[name], "roundoff_delta": _share_of_update(svd, ft, dtype)}
+            for name, svd in decomposition.matrices.items()}
+
+
+def operand_warnings(precision: Mapping[str, Any] | None) -> list[str]:
+    """What rounded operands mean, and how far they agree with float32; nothing where none were rounded."""
+    if precision is None:
+        return []
+    dtype, least = precision["dtype"], precision["least"]
+    verdict = "" if precision["holds"] else f", fewer than the {100 * NEEDED:.1f} % that a verdict asks for"
+    return [f"{dtype} operands, merged: matrix products read W(k), base and update in one array, rounded to {dtype}, which adds "
+            "noise of full rank that is no part of the update (`roundoff` of each record; sums, norms and the residual stream are "
+            f"float32); at FT and k* at least {100 * least:.2f} % of the rows are predicted as in float32{verdict}"]
+
+
+def _share_of_update(svd: spectral.MatrixSVD, ft: Mapping[str, Any], dtype: str) -> float:
+    return cast_error(read_matrix(ft[svd.ref.path], svd.ref).astype(np.float32), dtype) / svd.frobenius
 
 
 def rounding_warnings(spectra: Mapping[str, Mapping[str, Any]]) -> list[str]:

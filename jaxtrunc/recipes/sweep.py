@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +12,27 @@ from jaxtrunc import spectral
 from jaxtrunc.config import MeshSettings, SweepSettings
 from jaxtrunc.core import environment, jsonio
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.core.processes import is_main, wait_for_all
-from jaxtrunc.core.progress import progress, say
+from jaxtrunc.core.processes import is_main
+from jaxtrunc.core.progress import say
 from jaxtrunc.core.rundir import RunDir, open_run
-from jaxtrunc.evals import VALIDATION, EvalSet, Scorer, Sweep
+from jaxtrunc.evals import VALIDATION
 from jaxtrunc.evals.sweep import describe_level
-from jaxtrunc.models import Execution
-from jaxtrunc.recipes.adapters import lora_facts, lora_warnings, trained_adapters
+from jaxtrunc.recipes.adapters import lora_facts, lora_warnings
 from jaxtrunc.recipes.bench import Bench, open_bench
 from jaxtrunc.recipes.boundary import extra_sets
 from jaxtrunc.recipes.decompose import stored_decomposition
+from jaxtrunc.recipes.evaluation import Evaluation, agreement
 from jaxtrunc.recipes.levels import LevelWeights
 from jaxtrunc.recipes.outside import changed_outside, in_words
 from jaxtrunc.recipes.pair import Pair, recall_pair
 from jaxtrunc.recipes.report import RESULTS
-from jaxtrunc.recipes.results import Study, build_results
+from jaxtrunc.recipes.results import Study, build_results, choose
 from jaxtrunc.recipes.weights import open_mesh
 from jaxtrunc.report import write_report
 
 ARTEFACT = "records.jsonl"
 LARGEST = 2**31 - 1
 LORA = "lora"
-DTYPE = "float32"  # of the operands of every matrix product in the evaluation
 
 
 def sweep(path: Path, task: Path, settings: SweepSettings, *, resume: bool) -> None:
@@ -54,7 +53,7 @@ def sweep(path: Path, task: Path, settings: SweepSettings, *, resume: bool) -> N
 
 def sweep_on(run: RunDir, pair: Pair, bench: Bench, settings: SweepSettings, mesh: MeshSettings, *, resume: bool) -> None:
     """The same with everything opened; all processes evaluate, process 0 writes."""
-    decomposition = stored_decomposition(run, pair)
+    decomposition, compute = stored_decomposition(run, pair), open_mesh(mesh)
     levels = _plan(decomposition, settings)
     validation = (VALIDATION,) if VALIDATION in bench.data.examples else ()
     splits = dict.fromkeys((*validation, settings.split))  # validation first: the loop looks there for the worst group
@@ -62,13 +61,17 @@ def sweep_on(run: RunDir, pair: Pair, bench: Bench, settings: SweepSettings, mes
     eval_sets += extra_sets(bench, settings.split, settings.batch_size)
     with run.lock():
         _claim(run, bench, settings, resume)
-        outcome = _evaluate(run, pair, decomposition, levels, eval_sets, settings, mesh)
+        evaluation = Evaluation(run, LevelWeights(pair, decomposition, settings.residual, compute), eval_sets, compute,
+                                settings.log_samples)
+        outcome = evaluation.of(levels, settings.dtype)
+        study = Study(run, pair, bench, decomposition, settings, {rows.split: rows for rows in eval_sets})
+        selection = choose(study, outcome.records)
+        precision = agreement(evaluation, study, levels, outcome.records, selection)
         if is_main():
-            study = Study(run, pair, bench, decomposition, settings, {rows.split: rows for rows in eval_sets})
             warnings = [*bench.data.warnings, *_pair_warnings(pair, decomposition, settings), *outcome.warnings,
                         *lora_warnings(lora_facts(run)),
                         *_level_warnings(outcome.records)]
-            jsonio.write_json(run / RESULTS, build_results(study, outcome.records, warnings))
+            jsonio.write_json(run / RESULTS, build_results(study, outcome.records, selection, precision, warnings))
         run.seal(RESULTS)
         if is_main():
             write_report(run.path, jsonio.read_json(run / RESULTS))
@@ -105,29 +108,8 @@ def _claim(run: RunDir, bench: Bench, settings: SweepSettings, resume: bool) -> 
         raise InputError(f"{run.path}: holds records of another task, other rows or another --limit (task '{name}'); one "
                          "run directory holds one task: decompose into a new --out-path, or copy the run without its records")
     facts = {"task": bench.task.resolved(), "task_hash": bench.data.hash, "prompts": bench.prompter.describe(),
-             "settings": dataclasses.asdict(settings), "dtype": DTYPE, "environment": environment.describe()}
+             "settings": dataclasses.asdict(settings), "dtype": settings.dtype, "environment": environment.describe()}
     run.begin("sweep", ARTEFACT, facts, resume=resume)
-
-
-def _evaluate(run: RunDir, pair: Pair, decomposition: spectral.Decomposition, levels: list[spectral.Level],
-              eval_sets: list[EvalSet], settings: SweepSettings, mesh: MeshSettings):
-    compute = open_mesh(mesh)
-    weights = LevelWeights(pair, decomposition, settings.residual, compute)
-    scorer = Scorer(pair.cfg, Execution(), compute)
-    loop = Sweep(run.path, scorer, eval_sets, dtype=DTYPE, log_samples=settings.log_samples)
-    adapters = trained_adapters(run)
-    wait_for_all("records are read")  # before process 0 adds any: all must leave out the same levels
-
-    def every_level() -> Iterator:
-        for end in ("ft", "base"):
-            yield weights.describe_end(end), lambda end=end: weights.end(end)
-        for level in levels:
-            yield weights.describe(level), lambda level=level: weights.at(level)
-        for rank, directory in adapters.items():
-            yield weights.describe_adapter(rank), lambda directory=directory: weights.adapter(directory)
-
-    with progress("sweep", len(levels) + 2 + len(adapters)) as advance:
-        return loop.run(every_level(), advance)
 
 
 def _pair_warnings(pair: Pair, decomposition: spectral.Decomposition, settings: SweepSettings) -> list[str]:

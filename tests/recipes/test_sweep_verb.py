@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from jaxtrunc.evals import Scorer
-from jaxtrunc.recipes import sweep as recipe
+from jaxtrunc.recipes import evaluation
 
 
 def results_of(run):
@@ -72,7 +72,7 @@ def test_nothing_recompiles_between_levels(pair, study, jaxtrunc, tmp_path, monk
             super().__init__(*args)
             scorers.append(self)
 
-    monkeypatch.setattr(recipe, "Scorer", Counted)
+    monkeypatch.setattr(evaluation, "Scorer", Counted)
     code, said = jaxtrunc("sweep", run, "--task", pair.task, "--ranks", "0,1,2,3,8,96")
     assert code == 0, said
     sets = [eval_set(pair, split) for split in ("validation", "test")]
