@@ -2,11 +2,12 @@
 
 import importlib
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 NO_TORCH = "torch is not installed (extra `bench`)"
 NO_MERGEKIT = "mergekit is not installed (extra `bench`)"
+Name = TypeVar("Name", bound=Hashable)
 
 
 def find(module: str) -> Any:
@@ -51,7 +52,7 @@ def mergekit_kernel() -> Callable[..., tuple[Any, Any]] | None:
     return kernel
 
 
-def fastest(options: dict[str, Callable[[], Any]]) -> tuple[str, Callable[[], Any]]:
+def fastest(options: dict[Name, Callable[[], Any]]) -> tuple[Name, Callable[[], Any]]:
     """Of several arrangements of the same thing the one whose second call takes the least CPU time."""
     seconds = {}
     for name, call in options.items():

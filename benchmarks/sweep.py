@@ -139,8 +139,8 @@ class Model:
             whole = self.load(getattr(torch, dtype), attention)
             found[f"{attention}, {dtype} weights"] = lambda evaluate, model=whole: evaluate(torch, model, self.prompts)
             if dtype != "float32":
-                exact = self.load(torch.float32, attention)
-                found[f"{attention}, autocast"] = lambda evaluate, model=exact: autocast(torch, dtype, evaluate, model, self.prompts)
+                cast = partial(autocast, torch, dtype, self.load(torch.float32, attention), self.prompts)
+                found[f"{attention}, autocast"] = cast
         return found
 
     def load(self, dtype: Any, attention: str) -> Any:
@@ -208,7 +208,7 @@ def padded(torch: Any, prompts: list[list[int]]) -> tuple[Any, Any, Any]:
     return tokens, (torch.arange(tokens.shape[1]) < lengths[:, None]).long(), lengths - 1
 
 
-def autocast(torch: Any, dtype: str, evaluate: Evaluate, model: Any, prompts: list[list[int]]) -> np.ndarray:
+def autocast(torch: Any, dtype: str, model: Any, prompts: list[list[int]], evaluate: Evaluate) -> np.ndarray:
     """The same with products in a lower dtype."""
     with torch.autocast("cpu", dtype=getattr(torch, dtype)):
         return evaluate(torch, model, prompts)

@@ -1,0 +1,64 @@
+"""ΔW of two bfloat16 checkpoints, tensor by tensor: our reader, transformers' loader, and safetensors in torch; time and memory.
+
+    python benchmarks/read.py           two random checkpoints of 988 MB in a temporary directory; two minutes, 2 GB of disk
+    python benchmarks/read.py --tiny    to see that it runs
+
+Each way (readers.py) runs in a process of its own, which says how long it took once everything was imported, and by how much its
+resident memory was at most above that at the start. All of them form every float32 ΔW and add up its squares.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import readers
+from harness import Report, Timed, Way, compare, main
+from matrices import TINY
+from peers import NO_TORCH, find
+from plan_memory import HALF_B, write_random
+
+RESIDENT = "resident memory over the start, × the two files"
+OURS, BF16, F32, _ = readers.WAYS
+
+
+def measure(tiny: bool) -> Report:
+    """Every way in turn, on files that are in the system's cache."""
+    config, rounds = (TINY, 1) if tiny else (HALF_B, 3)
+    with tempfile.TemporaryDirectory() as name:
+        folders = write_random(Path(name) / "base", config), write_random(Path(name) / "tuned", config, tuned=True)
+        stored = sum(file.stat().st_size for folder in folders for file in folder.glob("*.safetensors"))
+        ways = [Way(name, None, missing=NO_TORCH) if name != OURS and find("torch") is None
+                else Way(name, partial(in_a_process, name, folders), partial(facts, stored)) for name in readers.WAYS]
+        comparison = compare(f"ΔW of two checkpoints of {stored / 2e6:.0f} MB", ways, rounds)
+    ratios = [ratio for name in (BF16, F32) if (ratio := comparison.ratio(name)) is not None]
+    report = Report("How long does it take to read two checkpoints and form ΔW, and how much memory?", comparisons=[comparison])
+    report.measured = {"resident": comparison.rows[0].facts[RESIDENT], "reading": min(ratios, default=None)}
+    largest, cut = (4 * config[size] * config["hidden_size"] / stored for size in ("vocab_size", "intermediate_size"))
+    report.notes = [
+        "The files were read once before, so no disk is measured. Import time is apart. `reading` of the targets is against the "
+        "faster of the two loads of transformers; safe_open is what a careful user of torch writes.",
+        f"Resident memory counts the pages of mapped files. As a float32 ΔW the largest tensor, the embedding, is {largest:.2f} × "
+        f"the two files, the largest matrix that is cut by default {cut:.3f} ×."]
+    return report
+
+
+def in_a_process(name: str, folders: tuple[Path, Path]) -> Timed:
+    """One way in a fresh process."""
+    done = subprocess.run([sys.executable, readers.__file__, name, *map(str, folders)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name} failed: {done.stderr[-2000:]}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    return Timed(found["cpu"], found["wall"], found)
+
+
+def facts(stored: int, found: dict[str, float]) -> dict[str, Any]:
+    """Memory over the size of the files, import time, and ‖ΔW‖ of everything, which must be the same for all."""
+    return {RESIDENT: found["resident"] / stored, "import, s": found["imported"], "‖ΔW‖": f"{found['norm']:.6g}"}
+
+
+if __name__ == "__main__":
+    main(measure)
