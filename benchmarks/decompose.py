@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from harness import Comparison, Report, Way, combine, compare, main
-from matrices import TINY, Pair, linear_shapes, random_pair
-from peers import NO_MERGEKIT, NO_TORCH, mergekit_kernel, single_threaded_torch
 from plan_memory import HALF_B
 from scipy.linalg import svd
+from suite.harness import Way, combine, compare, main
+from suite.peers import NO_MERGEKIT, NO_TORCH, mergekit_kernel, single_threaded_torch
+from suite.qwen import TINY, Pair, linear_shapes, random_pair
+from suite.report import Comparison, Report
 
 from jaxtrunc import spectral
 from jaxtrunc.spectral.backends import find_backend
@@ -84,8 +85,8 @@ def kernels(pair: Pair, exact: np.ndarray) -> list[Way]:
 def leading(pair: Pair, exact: np.ndarray) -> list[Way]:
     """Only the leading components."""
     update, tall = pair.update, tall_of(pair.update)
-    ways = [Way("ours: backend gram64, leading", partial(find_backend("gram64").factor, tall),
-                lambda found: errors(tall, exact, found[0][:LEADING], basis=found[1]))]
+    ways = [Way("ours: backend gram64, leading", lambda: find_backend("gram64").factor(tall, LEADING),
+                lambda found: errors(tall, exact, found[0], basis=found[1]))]
     torch = single_threaded_torch()
     if torch is None:
         return [*ways, *(Way(name, None, missing=NO_TORCH) for name in (THIN, "torch.svd_lowrank, 2 iterations (LASER)"))]

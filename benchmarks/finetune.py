@@ -18,9 +18,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from harness import Comparison, Report, Way, compare, main
-from peers import NO_TORCH, fastest, quiet_transformers, single_threaded_torch
 from plan_memory import write_random
+from suite.harness import Way, compare, main
+from suite.peers import NO_TORCH, fastest, quiet_transformers, single_threaded_torch
+from suite.report import Comparison, Report
 
 from jaxtrunc.data import TrainBatch
 from jaxtrunc.demo import ASSETS

@@ -12,10 +12,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from harness import Comparison, Report, Way, combine, compare, main
-from matrices import TINY, Pair, linear_shapes, random_pair
-from peers import NO_MERGEKIT, NO_TORCH, mergekit_kernel, single_threaded_torch
 from plan_memory import HALF_B
+from suite.harness import Way, combine, compare, main
+from suite.peers import NO_MERGEKIT, NO_TORCH, mergekit_kernel, single_threaded_torch
+from suite.qwen import TINY, Pair, linear_shapes, random_pair
+from suite.report import Comparison, Report
 
 from jaxtrunc import spectral
 

@@ -3,8 +3,8 @@
     python benchmarks/read.py           two random checkpoints of 988 MB in a temporary directory; two minutes, 2 GB of disk
     python benchmarks/read.py --tiny    to see that it runs
 
-Each way (readers.py) runs in a process of its own, which says how long it took once everything was imported, and by how much its
-resident memory was at most above that at the start. All of them form every float32 ΔW and add up its squares.
+Each way (suite/readers.py) runs in a process of its own, which says how long it took once everything was imported, and by how
+much its resident memory was at most above that at the start. All of them form every float32 ΔW and add up its squares.
 """
 
 import json
@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import readers
-from harness import Report, Timed, Way, compare, main
-from matrices import TINY
-from peers import NO_TORCH, find
 from plan_memory import HALF_B, write_random
+from suite import readers
+from suite.harness import Timed, Way, compare, main
+from suite.peers import NO_TORCH, find
+from suite.qwen import TINY
+from suite.report import Report
 
 RESIDENT = "resident memory over the start, × the two files"
 OURS, BF16, F32, _ = readers.WAYS
@@ -48,7 +49,8 @@ def measure(tiny: bool) -> Report:
 
 def in_a_process(name: str, folders: tuple[Path, Path]) -> Timed:
     """One way in a fresh process."""
-    done = subprocess.run([sys.executable, readers.__file__, name, *map(str, folders)], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "suite.readers", name, *map(str, folders)], capture_output=True, text=True,
+                          check=False, cwd=Path(__file__).parent)
     if done.returncode:
         raise RuntimeError(f"{name} failed: {done.stderr[-2000:]}")
     found = json.loads(done.stdout.splitlines()[-1])

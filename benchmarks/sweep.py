@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compilations import Compilations
-from harness import Comparison, Report, Way, combine, compare, main
-from matrices import TINY
-from peers import NO_TORCH, fastest, quiet_transformers, single_threaded_torch
 from plan_memory import HALF_B, write_random
+from suite.compilations import Compilations
+from suite.harness import Way, combine, compare, main
+from suite.peers import NO_TORCH, fastest, quiet_transformers, single_threaded_torch
+from suite.qwen import TINY
+from suite.report import Comparison, Report
 
 from jaxtrunc import spectral
 from jaxtrunc.data import Encoded, bucket_batches, shared_prefix
@@ -29,7 +30,6 @@ from jaxtrunc.evals.truth import Truth
 from jaxtrunc.models import Execution
 from jaxtrunc.recipes.levels import LevelWeights
 from jaxtrunc.recipes.pair import open_pair
-from jaxtrunc.spectral.levels import default_ranks
 
 LAYERS, MEASURED = HALF_B["num_hidden_layers"], (2, 8)
 PROMPTS, SHARED, BODY, BATCH = 16, 32, (10, 41), 8
@@ -94,7 +94,7 @@ class Model:
         linear = [ref for ref in refs if "proj" in ref.name]
         self.decomposition = spectral.decompose(self.pair.base.leaves, self.pair.ft.leaves, linear, workers=1)
         self.weights = LevelWeights(self.pair, self.decomposition, "ft", None)
-        self.levels = spectral.plan_levels(self.decomposition, ["top_k"], default_ranks(self.decomposition.r_max))
+        self.levels = spectral.plan_levels(self.decomposition, ["top_k"])
         self.prompts = random_prompts(config["vocab_size"])
         self.rows = eval_set(self.prompts)
 
@@ -149,11 +149,11 @@ class Model:
         return transformers.AutoModelForCausalLM.from_pretrained(self.tuned, dtype=dtype, attn_implementation=attention).eval()
 
 
-def random_prompts(vocabulary: int) -> list[list[int]]:
+def random_prompts(vocabulary: int, count: int = PROMPTS) -> list[list[int]]:
     """Token ids: the same beginning and bodies of many lengths."""
     rng = np.random.default_rng(0)
     shared = rng.integers(0, vocabulary, SHARED).tolist()
-    return [shared + rng.integers(0, vocabulary, size).tolist() for size in rng.integers(*BODY, PROMPTS)]
+    return [shared + rng.integers(0, vocabulary, size).tolist() for size in rng.integers(*BODY, count)]
 
 
 def eval_set(prompts: list[list[int]]) -> EvalSet:

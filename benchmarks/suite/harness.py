@@ -11,22 +11,17 @@ are shown.
 
 import argparse
 import gc
-import json
 import os
 import resource
-import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import machine
-import render
-import settled
-
-RESULTS = Path(__file__).parent / "results"
+from suite import markdown, settled
+from suite.report import RESULTS, Comparison, Report, Row, keep
 
 
 @dataclass(frozen=True)
@@ -52,64 +47,6 @@ class Way:
     call: Callable[[], Any] | None
     facts: Callable[[Any], dict[str, Any]] = lambda value: {}
     missing: str | None = None
-
-
-@dataclass
-class Row:
-    """One way as measured: seconds of the first call, then of every round."""
-
-    name: str
-    first: float | None = None
-    cpu: list[float] = field(default_factory=list)
-    wall: list[float] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-    missing: str | None = None
-
-
-@dataclass
-class Comparison:
-    """Ways of one thing; the first row is ours and the others are told in multiples of it.
-
-    Attributes:
-      work: how much of `unit` one call does (tokens); 0: not told.
-    """
-
-    title: str
-    rows: list[Row]
-    work: float = 0
-    unit: str = ""
-
-    def row(self, name: str) -> Row:
-        """The row of that name."""
-        return next(row for row in self.rows if row.name == name)
-
-    def ratio(self, theirs: str, ours: str | None = None) -> float | None:
-        """Median over the rounds of CPU seconds of `theirs` over `ours` (default: the first row); None if one is missing."""
-        above, below = self.row(theirs), self.rows[0] if ours is None else self.row(ours)
-        ratios = [a / b for a, b in zip(above.cpu, below.cpu, strict=False)]
-        return statistics.median(ratios) if ratios else None
-
-
-@dataclass
-class Curve:
-    """Median CPU seconds against a size, and the exponent that was expected of it."""
-
-    name: str
-    axis: str
-    sizes: list[float]
-    seconds: list[float]
-    expected: float
-
-
-@dataclass
-class Report:
-    """What a script found; `measured` answers lines of targets.py by name."""
-
-    question: str
-    notes: list[str] = field(default_factory=list)
-    comparisons: list[Comparison] = field(default_factory=list)
-    curves: list[Curve] = field(default_factory=list)
-    measured: dict[str, float | None] = field(default_factory=dict)
 
 
 def compare(title: str, ways: Sequence[Way], rounds: int) -> Comparison:
@@ -166,16 +103,11 @@ def main(measure: Callable[[bool], Report]) -> None:
     parser.add_argument("--out", type=Path, help="the JSON file; default results/SCRIPT.json, with --tiny none")
     asked = parser.parse_args()
     assert settled.ALIKE.items() <= os.environ.items(), "threads differ"
-    started = time.perf_counter()
-    busy = os.getloadavg()[0]
-    report = measure(asked.tiny)
-    found = {"machine": machine.describe(), "load_before": busy, "seconds": time.perf_counter() - started, "tiny": asked.tiny}
-    name = Path(sys.argv[0]).stem
-    out = asked.out or (None if asked.tiny else RESULTS / f"{name}.json")
-    result = found | asdict(report)
+    started, load = time.perf_counter(), os.getloadavg()[0]
+    result = measure(asked.tiny).result(time.perf_counter() - started, load)
+    out = asked.out or (None if asked.tiny else RESULTS / f"{Path(sys.argv[0]).stem}.json")
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        keep(result, out)
     if asked.tiny:
         print("Tiny shapes: this shows that the script runs; its figures mean nothing.\n")
-    print("\n".join(render.section(name, result)))
+    print("\n".join(markdown.section(result)))

@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from render import exponent, number
+from suite.markdown import exponent, number
 
 from jaxtrunc.report.canvas import INK, Plot, new_figure, style
 

@@ -21,5 +21,5 @@ def start_again() -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-if Path(sys.argv[0]).resolve().parent == Path(__file__).parent and STARTED not in os.environ:
+if Path(sys.argv[0]).resolve().parent == Path(__file__).parents[1] and STARTED not in os.environ:
     start_again()

@@ -1,4 +1,4 @@
-"""The four ways that read.py compares, each run by `python readers.py NAME BASE TUNED` in a process of its own.
+"""The four ways that read.py compares, each run by `python -m suite.readers NAME BASE TUNED` in a process of its own.
 
 For Linux, whose kernel tells the peak. A way imports what it needs and gives a function from the two directories to the squared
 norm of every ΔW.
@@ -48,7 +48,7 @@ def transformers_float32() -> Reader:
 def by_transformers(dtype: str) -> Reader:
     """Both models whole, then parameter by parameter."""
     import torch
-    from peers import quiet_transformers
+    from suite.peers import quiet_transformers
     from transformers.models.qwen2 import modeling_qwen2  # noqa: F401  else imported when a model is opened
 
     torch.set_num_threads(1)
