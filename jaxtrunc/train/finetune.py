@@ -15,6 +15,7 @@ from jaxtrunc.train.loop import Job, Validate, train
 from jaxtrunc.train.loss import loss_sum
 from jaxtrunc.train.scope import split
 from jaxtrunc.train.settings import TrainSettings
+from jaxtrunc.train.utilisation import Work
 
 
 def finetune(params: Params, cfg: DecoderConfig, stream: Stream, settings: TrainSettings, directory: Path, *,
@@ -44,7 +45,8 @@ def finetune(params: Params, cfg: DecoderConfig, stream: Stream, settings: Train
     execution = dataclasses.replace(execution, remat=settings.remat, mesh=mesh)
     loss = partial(_loss, cfg=cfg, execution=execution)
     trained = masters(trained, mesh)
-    return train(Job(title, trained, frozen, decays, loss, stream, settings, directory, validate, mesh), resume=resume)
+    work = Work(cfg, execution, kernels=3, head=3 if settings.scope == "all" else 2)
+    return train(Job(title, trained, frozen, decays, loss, stream, settings, directory, work, validate, mesh), resume=resume)
 
 
 def _loss(params: Params, batch, *, cfg: DecoderConfig, execution: Execution):

@@ -22,6 +22,7 @@ from jaxtrunc.train.scope import Flat, merge
 from jaxtrunc.train.settings import TrainSettings
 from jaxtrunc.train.step import LossSum, Step, TrainState, make_step
 from jaxtrunc.train.stopping import agreement, stop_request
+from jaxtrunc.train.utilisation import Work
 
 Validate = Callable[[Params], float]
 
@@ -38,6 +39,7 @@ class Job:
       loss_sum: (params, batch) → summed loss.
       validate: params → accuracy on the validation split, or None.
       directory: gets metrics.jsonl and checkpoints/.
+      work: what a step has to compute, for the utilisation that is logged.
       mesh: batch rows are split over its data and fsdp axes; None: one device and one process.
     """
 
@@ -49,6 +51,7 @@ class Job:
     stream: Stream
     settings: TrainSettings
     directory: Path
+    work: Work
     validate: Validate | None = None
     mesh: Mesh | None = None
 
@@ -106,7 +109,7 @@ def _start(job: Job, state: TrainState, store: CheckpointStore, resume: bool) ->
 
 def _run(job: Job, step: Step, state: TrainState, mark: Bookmark, store: CheckpointStore) -> TrainState:
     rate = learning_rate(job.settings, job.total_steps)
-    log = MetricsLog(job.directory / "metrics.jsonl", rate, job.settings.log_every, mark.step)
+    log = MetricsLog(job.directory / "metrics.jsonl", rate, job.settings.log_every, mark.step, job.work)
     with stop_request() as request, progress(job.title, job.total_steps) as advance:
         stop = agreement(request, job.mesh)
         advance(mark.step)
@@ -118,6 +121,8 @@ def _run(job: Job, step: Step, state: TrainState, mark: Bookmark, store: Checkpo
             log.add(mark.step, measured, batch)
             _after_step(job, state, mark, store, log, stop())
             advance(1, _note(log, mark))
+    if speed := log.summary():
+        say(f"{job.title}: {speed}")
     return state
 
 

@@ -28,6 +28,7 @@ from jaxtrunc.train.loop import Job, Validate, train
 from jaxtrunc.train.loss import loss_sum
 from jaxtrunc.train.scope import Flat
 from jaxtrunc.train.settings import TrainSettings
+from jaxtrunc.train.utilisation import Work
 
 SCALE = 2  # alpha / rank, with alpha = 2·rank
 
@@ -92,7 +93,7 @@ def train_lora(params: Params, cfg: DecoderConfig, adapter: Adapter, stream: Str
     loss = partial(_loss, adapter=adapter, cfg=cfg, execution=execution)
     title = f"LoRA of rank {adapter.rank}, learning rate {settings.learning_rate:g}"
     job = Job(title, trained, laid_out(flatten(params), mesh), dict.fromkeys(trained, True), loss, stream, settings, directory,
-              validate and (lambda params: validate(adapter.applied(params))), mesh)
+              Work(cfg, execution, kernels=2, head=2), validate and (lambda params: validate(adapter.applied(params))), mesh)
     return train(job, resume=resume)
 
 

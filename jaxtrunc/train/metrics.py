@@ -12,6 +12,7 @@ from jaxtrunc.core.errors import RunFailed
 from jaxtrunc.core.processes import is_main
 from jaxtrunc.data import TrainBatch
 from jaxtrunc.train.step import Measured
+from jaxtrunc.train.utilisation import Work
 
 
 class _Pending(NamedTuple):
@@ -19,6 +20,14 @@ class _Pending(NamedTuple):
     measured: Measured
     rows: tuple[str, ...]
     tokens: int
+    work: float
+
+
+class Speed(NamedTuple):
+    """Of a line of metrics.jsonl: tokens per second, and the share of the machine's peak that the needed arithmetic makes up."""
+
+    tokens: float
+    utilisation: float
 
 
 class MetricsLog:
@@ -28,13 +37,14 @@ class MetricsLog:
     watches them, process 0 writes.
     """
 
-    def __init__(self, path: Path, learning_rate: Any, every: int, first_step: int):
+    def __init__(self, path: Path, learning_rate: Any, every: int, first_step: int, work: Work):
         self.path, self.last_loss = path, math.nan
-        self._learning_rate, self._every = learning_rate, every
+        self.speeds: list[Speed] = []
+        self._learning_rate, self._every, self._work, self._peak = learning_rate, every, work, work.peak()
         self._pending: _Pending | None = None
         self._losses: list[float] = []
         self._norms: list[float] = []
-        self._tokens = 0
+        self._tokens, self._flops = 0, 0.0
         self._clock: float | None = None
         if is_main():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +58,7 @@ class MetricsLog:
     def add(self, step: int, measured: Measured, batch: TrainBatch) -> None:
         """Note step `step` (1 is the first) and check the one before it."""
         tokens = int(np.sum(batch.lengths)) + len(batch.ids) * len(batch.prefix)  # as the rows have them, whoever computes them
-        previous, self._pending = self._pending, _Pending(step, measured, batch.ids, tokens)
+        previous, self._pending = self._pending, _Pending(step, measured, batch.ids, tokens, self._work.of(batch))
         self._check(previous)
 
     def flush(self) -> None:
@@ -63,6 +73,14 @@ class MetricsLog:
         """One line for an evaluation on the validation split."""
         self._append({"step": step, "validation_accuracy": accuracy})
 
+    def summary(self) -> str | None:
+        """The median of the lines in words, which a compilation within some of them does not move; None without a line."""
+        if not self.speeds:
+            return None
+        tokens, share = (float(np.median(values)) for values in zip(*self.speeds, strict=True))
+        return (f"{tokens:,.0f} tokens/s, {100 * share:.0f} % of what this machine reaches in matrix products "
+                f"({self._peak / 1e9:,.0f} GFLOP/s in {self._work.execution.compute_dtype})")
+
     def _check(self, pending: _Pending | None) -> None:
         if pending is None:
             return
@@ -75,16 +93,20 @@ class MetricsLog:
         self._losses.append(loss)
         self._norms.append(norm)
         self._tokens += pending.tokens
+        self._flops += pending.work
         if pending.step % self._every == 0:
             self._write(pending.step)
 
     def _write(self, step: int) -> None:
         now = time.monotonic()
+        seconds = max(now - (self._clock or now), 1e-9)
+        speed = Speed(self._tokens / seconds, self._flops / seconds / self._peak)
+        self.speeds.append(speed)
         self._append({
             "step": step, "loss": float(np.mean(self._losses)), "gradient_norm": float(np.mean(self._norms)),
             "learning_rate": float(self._learning_rate(step - 1)),
-            "tokens_per_second": self._tokens / max(now - (self._clock or now), 1e-9)})
-        self._losses, self._norms, self._tokens, self._clock = [], [], 0, now
+            "tokens_per_second": speed.tokens, "model_flops_utilisation": speed.utilisation})
+        self._losses, self._norms, self._tokens, self._flops, self._clock = [], [], 0, 0.0, now
 
     def _append(self, line: dict[str, Any]) -> None:
         if is_main():

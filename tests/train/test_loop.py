@@ -198,7 +198,8 @@ def test_metrics_lines(params, cfg, stream, execution, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [4, 8, 10]
     for line in lines:
-        assert set(line) == {"step", "loss", "gradient_norm", "learning_rate", "tokens_per_second"}
+        assert set(line) == {"step", "loss", "gradient_norm", "learning_rate", "tokens_per_second",
+                             "model_flops_utilisation"}
         assert all(np.isfinite(value) and value > 0 for value in line.values())
 
 
