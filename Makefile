@@ -7,7 +7,7 @@ RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 # One BLAS thread per process: the decomposition brings its own threads, and they would fight.
 THREADS := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 
-.PHONY: help demo study-small small-nli small-text small-boundary test test-all test-newest lint clean
+.PHONY: help demo study-small small-nli small-text small-boundary test test-all test-newest bench lint clean
 
 help:
 	@echo "make demo      install into $(VENV), run the main job on the embedded model in a new directory (or RUN=DIR)"
@@ -16,6 +16,7 @@ help:
 	@echo "make test      install into $(VENV), run the tests that take seconds"
 	@echo "make test-all  all tests, the long ones included"
 	@echo "make test-newest  the tests on Python 3.12 with the newest release of everything; may fail"
+	@echo "make bench     speed against torch, mergekit and transformers into benchmarks/RESULTS.md: 20 minutes on two cores"
 	@echo "make lint      ruff and pyright"
 
 $(VENV)/bin/python:
@@ -58,6 +59,17 @@ test: $(VENV)/.installed-test
 
 test-all: $(VENV)/.installed-test
 	$(THREADS) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'slow or not slow'
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(PIP) -e '.[bench]'
+	@touch $@
+
+# One after the other: each script takes a core for itself, and two at a time would share the memory's speed.
+bench: $(VENV)/.installed-bench
+	for script in decompose levels sweep read finetune startup curves; do \
+	    $(BIN)/python benchmarks/$$script.py || exit 1; done
+	-$(BIN)/python benchmarks/plan_memory.py --small --out benchmarks/results/plan_memory.json
+	$(BIN)/python benchmarks/render.py
 
 test-newest:
 	.ci/newest.sh

@@ -4,12 +4,15 @@
     python benchmarks/plan_memory.py --small     four layers of the 0.5B shape and a smaller fine-tuning; two minutes at most
     python benchmarks/plan_memory.py --headers   how long planning itself takes for 7B and 70B shapes; seconds
 
+With `--out results/plan_memory.json` the table is kept for RESULTS.md.
+
 Weights are random, and lie in a temporary directory (3 GB at most). Measured is VmHWM of a process of its own that runs the
 verb. Exit code 1 if a prediction is off by more than 20 %.
 """
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from suite.report import Report, Table, keep
 
 from jaxtrunc.demo import ASSETS
 from jaxtrunc.models import read_config, write_model
@@ -65,8 +69,13 @@ class Row:
         """Of the prediction, relative."""
         return self.predicted / self.measured - 1
 
+    @property
+    def cells(self) -> list[str]:
+        """Of the table."""
+        return [self.what, in_words(self.predicted), in_words(self.measured), f"{100 * self.error:+.1f} %"]
+
     def __str__(self) -> str:
-        return f"| {self.what} | {in_words(self.predicted)} | {in_words(self.measured)} | {100 * self.error:+.1f} % |"
+        return f"| {' | '.join(self.cells)} |"
 
 
 def decomposition(folder: Path, config: dict[str, Any], what: str) -> Row:
@@ -165,7 +174,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--headers", action="store_true")
-    asked = parser.parse_args()
+    parser.add_argument("--out", type=Path)
+    asked, started, load = parser.parse_args(), time.perf_counter(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if asked.headers:
@@ -175,7 +185,12 @@ def main() -> None:
             (HALF_B, "0.5B shape")
         rows = [decomposition(folder / "pair", shape, what),
                 *small_model(folder / "small", *((384, 8, 32) if asked.small else (512, 8, 32)))]
-    print("| verb | predicted | measured | error |\n|---|---|---|---|", *rows, sep="\n")
+    head = ["verb", "predicted", "measured", "error"]
+    print(f"| {' | '.join(head)} |\n|---|---|---|---|", *rows, sep="\n")
+    if asked.out:
+        table = Table("Peak resident memory", head, [row.cells for row in rows])
+        keep(Report("Is the memory that `jaxtrunc plan` predicts what a verb takes?", tables=[table])
+             .result(time.perf_counter() - started, load), asked.out)
     sys.exit(any(abs(row.error) > ALLOWED for row in rows))
 
 

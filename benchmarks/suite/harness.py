@@ -26,7 +26,7 @@ from suite.report import RESULTS, Comparison, Report, Row, keep
 
 @dataclass(frozen=True)
 class Timed:
-    """What a call returns that measured itself, such as one that ran in a process of its own."""
+    """What a call returns that ran in a process of its own: it has no warm first call apart."""
 
     cpu: float
     wall: float
@@ -50,20 +50,30 @@ class Way:
 
 
 def compare(title: str, ways: Sequence[Way], rounds: int) -> Comparison:
-    """Every way once for its result, then `rounds` times in turn."""
+    """Every way once for its result, then `rounds` times in turn.
+
+    The first call counts as a round too for ways that return `Timed`.
+    """
     rows = [Row(way.name, missing=way.missing) for way in ways]
     able = [(way.call, way.facts, row) for way, row in zip(ways, rows, strict=True) if way.call]
     for call, facts, row in able:
-        timed = clocked(call)
-        row.first, row.facts = timed.wall, facts(timed.value)
+        timed, alone = clocked(call)
+        row.facts = facts(timed.value)
+        if alone:
+            add(row, timed)
+        else:
+            row.first = timed.wall
         del timed
     for turn in range(rounds):
         for call, _, row in (*able[turn % len(able):], *able[:turn % len(able)]):
-            timed = clocked(call)
-            row.cpu.append(timed.cpu)
-            row.wall.append(timed.wall)
-            del timed
+            add(row, clocked(call)[0])
     return Comparison(title, rows)
+
+
+def add(row: Row, timed: Timed) -> None:
+    """One round more."""
+    row.cpu.append(timed.cpu)
+    row.wall.append(timed.wall)
 
 
 def combine(title: str, parts: Sequence[tuple[float, Comparison]]) -> Comparison:
@@ -79,14 +89,14 @@ def combine(title: str, parts: Sequence[tuple[float, Comparison]]) -> Comparison
     return Comparison(title, rows)
 
 
-def clocked(call: Callable[[], Any]) -> Timed:
-    """CPU seconds of this process and its children, and seconds by the clock."""
+def clocked(call: Callable[[], Any]) -> tuple[Timed, bool]:
+    """CPU seconds of this process and its children, seconds by the clock, and whether the call measured itself."""
     gc.collect()
     cpu, wall = cpu_seconds(), time.perf_counter()
     value = call()
     if isinstance(value, Timed):
-        return value
-    return Timed(cpu_seconds() - cpu, time.perf_counter() - wall, value)
+        return value, True
+    return Timed(cpu_seconds() - cpu, time.perf_counter() - wall, value), False
 
 
 def cpu_seconds() -> float:
