@@ -42,6 +42,7 @@ STEPS = 1000  # of the schedule
 OURS, PLAIN, CAREFUL = "ours", "transformers, plain", "transformers, careful"
 NOTHING = -100  # a label of transformers without loss
 Losses = list[float]
+Loss = Callable[[Any, Any, TrainBatch], Any]
 
 
 def measure(tiny: bool) -> Report:
@@ -78,11 +79,11 @@ def trained(model: Path, title: str, steps: int, rounds: int) -> Comparison:
     ways = [(OURS, Ours(model, batches), "")]
     if torch is not None:
         for name, loss in ((PLAIN, plain), (CAREFUL, careful)):
-            make = partial(Theirs, torch, model, batches, loss)
+            make = partial(Theirs, torch, model, loss)
             options = itertools.product(("eager", "sdpa"), ("for-loop", "foreach", "fused"))
-            (attention, form), _ = fastest({option: make(*option) for option in options})
-            ways.append((name, make(attention, form), f"{attention}, {form} AdamW"))
-        reference = Theirs(torch, model, batches, plain, "sdpa", "for-loop")()
+            (attention, form), _ = fastest({option: make(*option, batches[:2]) for option in options})
+            ways.append((name, make(attention, form, batches), f"{attention}, {form} AdamW"))
+        reference = Theirs(torch, model, plain, "sdpa", "for-loop", batches)()
     missing = [] if torch else [Way(name, None, missing=NO_TORCH) for name in (PLAIN, CAREFUL)]
     comparison = compare(f"{steps} steps of {title}",
                          [*(Way(name, call, partial(facts, reference, chosen)) for name, call, chosen in ways), *missing], rounds)
@@ -125,7 +126,7 @@ class Ours:
 class Theirs:
     """A loop in torch, which goes on from where it is."""
 
-    def __init__(self, torch: Any, model: Path, batches: Sequence[TrainBatch], loss: Callable, attention: str, form: str):
+    def __init__(self, torch: Any, model: Path, loss: Loss, attention: str, form: str, batches: Sequence[TrainBatch]):
         self.model = quiet_transformers().AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32,
                                                                                attn_implementation=attention)
         self.torch, self.loss, self.batches = torch, loss, batches

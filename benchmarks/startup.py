@@ -31,7 +31,7 @@ HELP, BARE = "`jaxtrunc --help`", "`python -c pass`"
 def measure(tiny: bool) -> Report:
     """Help, then the two runs."""
     report = Report("How long does it take to start, and what does a second run compile?")
-    report.comparisons = [compare("Help", helps(), 0 if tiny else 6), twice(tiny)]
+    report.comparisons = [compare("Help", helps(), 0 if tiny else 4), twice(tiny)]
     whole, again = report.comparisons[0].rows[0], report.comparisons[1].rows[1]
     report.measured = {"help": sorted(whole.cpu)[len(whole.cpu) // 2], "second_run": again.facts["compiled"]}
     report.notes = [
