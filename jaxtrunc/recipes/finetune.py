@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jax.sharding import Mesh
 
-from jaxtrunc.config import FinetuneConfig
+from jaxtrunc.config import FinetuneConfig, RunConfig
 from jaxtrunc.core import environment
 from jaxtrunc.core.processes import is_main
 from jaxtrunc.core.progress import say
@@ -15,6 +15,7 @@ from jaxtrunc.core.trees import Params
 from jaxtrunc.evals import VALIDATION, Scorer
 from jaxtrunc.models import Execution, to_hf, write_model
 from jaxtrunc.recipes.bench import TRAIN, Bench, open_bench, require_train
+from jaxtrunc.recipes.memory import tell_memory
 from jaxtrunc.recipes.pair import Side, open_side
 from jaxtrunc.recipes.weights import load, open_mesh
 from jaxtrunc.train.finetune import finetune as train_on
@@ -33,6 +34,8 @@ def finetune(base_model: str, task: Path, out_path: Path, config: FinetuneConfig
     side = open_side(base_model)
     bench = open_bench(task, task.parent, side.source.directory, (TRAIN,))
     finetune_on(side, bench, out_path, config, resume=resume)
+    done = RunConfig("finetune", base_model, str(task), train=config.train, mesh=config.mesh)
+    tell_memory(RunDir(out_path), "finetune", done, Path())
 
 
 def finetune_on(side: Side, bench: Bench, out_path: Path, config: FinetuneConfig, *, resume: bool) -> None:

@@ -16,7 +16,7 @@ from jaxtrunc.evals import VALIDATION
 from jaxtrunc.models import Execution, leaf_class
 from jaxtrunc.recipes.adapters import ARTEFACT, RATES, adapter_name
 from jaxtrunc.recipes.bench import Bench, require_train
-from jaxtrunc.recipes.decompose import chosen_matrices
+from jaxtrunc.recipes.chosen import chosen_matrices
 from jaxtrunc.recipes.finetune import validation_accuracy
 from jaxtrunc.recipes.pair import Pair, Side
 from jaxtrunc.recipes.weights import load, open_mesh

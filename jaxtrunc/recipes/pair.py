@@ -68,6 +68,11 @@ def open_pair(base_ref: str, model_ref: str) -> Pair:
     return pair
 
 
+def located(ref: str, directory: Path) -> str:
+    """A REF of a config file: a directory beside the file if there is one, else as it is (a path or a hub name)."""
+    return str(directory / ref) if (directory / ref).is_dir() else ref
+
+
 def remember_pair(run: RunDir, pair: Pair) -> dict[str, str]:
     """The two references as a manifest keeps them: relative if they lie in the run, absolute or hub names else."""
     return {"base_model": _portable(run, pair.base.ref), "model": _portable(run, pair.ft.ref)}

@@ -15,10 +15,9 @@ from jaxtrunc.planning.job import Job, Machine, Matrix
 from jaxtrunc.planning.meshes import MeshShape, parse_mesh
 from jaxtrunc.planning.plan import Plan, divides_rows, make_plan
 from jaxtrunc.planning.sizes import parse_size
-from jaxtrunc.recipes.decompose import chosen_matrices
-from jaxtrunc.recipes.pair import Pair, Side, open_pair, open_side
+from jaxtrunc.recipes.chosen import chosen_matrices
+from jaxtrunc.recipes.pair import Pair, Side, located, open_pair, open_side
 from jaxtrunc.recipes.plan_tables import print_plan
-from jaxtrunc.recipes.run import located
 from jaxtrunc.train import TrainSettings
 
 TEXT_TOKENS, TEMPLATE_TOKENS, CHARACTERS = 300, 32, 4
