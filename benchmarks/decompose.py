@@ -35,12 +35,12 @@ def measure(tiny: bool) -> Report:
     for shape, count in shapes.items():
         pair = random_pair(shape)
         exact = svd(pair.update.astype(np.float64), compute_uv=False)
-        for found, ways in zip(parts, (from_weights, kernels, leading), strict=True):
-            found.append((count, compare(f"{shape[0]} × {shape[1]}", ways(pair, exact), rounds)))
+        for title, found, ways in zip(titles, parts, (from_weights, kernels, leading), strict=True):
+            found.append((count, compare(f"{title}: one matrix of {shape[0]} × {shape[1]}", ways(pair, exact), rounds)))
     report = Report("How long does it take to decompose all linear matrices of a 0.5B model, and how exact is it?")
     for title, found in zip(titles, parts, strict=True):
         report.comparisons.append(combine(f"{title}: all {sum(shapes.values())} matrices", found))
-    report.comparisons += [comparison for _, comparison in parts[1] if min(map(int, comparison.title.split(" × "))) > LEADING]
+    report.comparisons += [comparison for shape, (_, comparison) in zip(shapes, parts[1], strict=True) if min(shape) > LEADING]
     whole, kernel, head = report.comparisons[:3]
     report.measured = {"all_leaves": whole.ratio(MERGEKIT), "sigma_error": kernel.rows[0].facts["worst σ error"],
                        "leading_128": head.ratio(THIN)}
