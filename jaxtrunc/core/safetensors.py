@@ -17,6 +17,7 @@ import hashlib
 import math
 import mmap
 from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,28 @@ def open_checkpoint(directory: Path) -> Checkpoint:
     raise InputError(f"{directory}: no {WEIGHTS} and no {INDEX}{_what_is_there(directory)}")
 
 
+def open_tensor(directory: Path, choose: Callable[[Collection[str]], str]) -> tuple[Checkpoint, str]:
+    """One tensor alone: `choose` takes its name out of all there are, and no file is opened but the one that holds it.
+
+    Raises:
+        InputError: no safetensors, a malformed index, or a file that is missing, malformed or does not hold the tensor.
+    """
+    index, file = directory / INDEX, directory / WEIGHTS
+    if index.exists():
+        weight_map = read_index(index)
+        name = choose(weight_map)
+        file = _shard_path(directory, index, weight_map[name])
+        tensors = read_header(file)
+        if name not in tensors:
+            raise InputError(f"{index}: says that '{name}' is in {file.name}, which does not hold it; index and shards disagree")
+    elif file.exists():
+        tensors = read_header(file)
+        name = choose(tensors)
+    else:
+        raise InputError(f"{directory}: no {WEIGHTS} and no {INDEX}{_what_is_there(directory)}")
+    return Checkpoint(directory, {name: tensors[name]}), name
+
+
 def _what_is_there(directory: Path) -> str:
     pickled = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in directory.glob(pattern))
     if not pickled:
@@ -122,7 +145,7 @@ def _what_is_there(directory: Path) -> str:
 
 
 def _indexed_tensors(directory: Path, index: Path) -> dict[str, TensorInfo]:
-    weight_map = _weight_map(index)
+    weight_map = read_index(index)
     shards = {name: read_header(_shard_path(directory, index, name)) for name in sorted(set(weight_map.values()))}
     faults = [f"'{key}' is not in {shard}" for key, shard in weight_map.items() if key not in shards[shard]]
     held = Counter(key for shard in shards.values() for key in shard)
@@ -133,7 +156,8 @@ def _indexed_tensors(directory: Path, index: Path) -> dict[str, TensorInfo]:
     return {key: shards[shard][key] for key, shard in weight_map.items()}
 
 
-def _weight_map(index: Path) -> dict[str, str]:
+def read_index(index: Path) -> dict[str, str]:
+    """Tensor name → file name, of a model.safetensors.index.json; nothing says yet that the files are there."""
     content = read_json(index)
     weight_map = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):

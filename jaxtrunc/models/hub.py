@@ -1,6 +1,7 @@
 """From what a user types for a model to a local directory, and the tokenizer in it."""
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +12,18 @@ from jaxtrunc.models.read_config import CONFIG
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
+WEIGHTS = "*.safetensors"
+FILES = [WEIGHTS, "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
 READ_WHOLE = (".json", ".jinja", ".txt", ".model")  # by the library, whatever it is: a pipe would block for ever
 _HUB_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^@\s]+))?")
 
 
-def resolve_ref(ref: str, holds: str = CONFIG) -> Path:
+def resolve_ref(ref: str, holds: str = CONFIG, needed: Callable[[Path], Sequence[str]] | None = None) -> Path:
     """The local directory of a model: `ref` itself if it is one, else `org/name[@revision]` from the Hub or its cache.
 
     Args:
       holds: the file that tells such a directory; an adapter has adapter_config.json.
+      needed: names the files of weights to fetch, given the directory with all others; default: all.
 
     Only safetensors, configs and tokenizer files are fetched; `HF_HOME`, `HF_TOKEN` and `HF_HUB_OFFLINE` apply.
     """
@@ -32,15 +35,18 @@ def resolve_ref(ref: str, holds: str = CONFIG) -> Path:
     named = _HUB_NAME.fullmatch(ref)
     if local.exists() or named is None or ref.startswith((".", "/", "~")):
         raise InputError(f"{ref}: neither a model directory nor a name like org/name or org/name@revision")
-    return _download(ref, named["repo"], named["revision"])
+    if needed is None:
+        return _download(ref, named["repo"], named["revision"], FILES)
+    directory = _download(ref, named["repo"], named["revision"], [pattern for pattern in FILES if pattern != WEIGHTS])
+    return _download(ref, named["repo"], named["revision"], list(needed(directory)))
 
 
-def _download(ref: str, repo: str, revision: str | None) -> Path:
+def _download(ref: str, repo: str, revision: str | None, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=FILES, ignore_patterns="*/*"))
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns, ignore_patterns="*/*"))
     except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:  # every way the hub client says no
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(f"{ref}: no such local directory, and the Hugging Face Hub gave none ({reason[0]})") from None

@@ -40,6 +40,18 @@ def test_a_cached_snapshot_of_links(directory, offline):
     assert open_model(snapshot).cfg.num_layers == 3
 
 
+def test_of_the_weights_only_what_is_needed_is_fetched(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    asked = []
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda repo, **more: asked.append(more["allow_patterns"]) or tmp_path)
+    assert resolve_ref("org/large", needed=lambda folder: ["model-00003-of-00050.safetensors"]) == tmp_path
+    assert "*.safetensors" not in asked[0] and "*.safetensors.index.json" in asked[0]
+    assert asked[1:] == [["model-00003-of-00050.safetensors"]]
+    resolve_ref("org/large")
+    assert "*.safetensors" in asked[2]
+
+
 @pytest.mark.parametrize("ref", ["org/unknown", "org/unknown@v2", "./nowhere", "/no/such/place", "nowhere", "a/b/c", "", "x y/z"])
 def test_what_is_not_there(offline, ref):
     with pytest.raises(InputError) as caught:
