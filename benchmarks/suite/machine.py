@@ -4,9 +4,11 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import jaxtrunc
 from jaxtrunc.core import environment
 
 PEERS = ("torch", "mergekit", "peft")
@@ -18,7 +20,7 @@ def describe() -> dict[str, Any]:
     facts = environment.describe()
     versions = {name: facts["versions"][name] for name in TOLD} | {name: installed(name) for name in PEERS}
     return {"date": str(datetime.date.today()), "cores": os.cpu_count(), "processor": processor(), "commit": facts["git_commit"],
-            "versions": versions | {"python": platform.python_version()}}
+            "changed": changed(), "versions": versions | {"python": platform.python_version()}}
 
 
 def installed(name: str) -> str | None:
@@ -27,6 +29,13 @@ def installed(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def changed() -> bool:
+    """Whether the package differs from the commit."""
+    asked = ["git", "status", "--porcelain", "--", str(Path(jaxtrunc.__file__).parent)]
+    done = subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return bool(done.stdout.strip())
 
 
 def processor() -> str:
@@ -44,5 +53,5 @@ def processor() -> str:
 def in_words(facts: dict[str, Any]) -> str:
     """One line of it."""
     versions = ", ".join(f"{name} {version or 'not installed'}" for name, version in facts["versions"].items())
-    commit = f", commit {facts['commit'][:7]}" if facts["commit"] else ""
+    commit = f", commit {facts['commit'][:7]}{' with changes' * facts['changed']}" if facts["commit"] else ""
     return f"{facts['date']}{commit}; {facts['cores']} cores of {facts['processor']}; {versions}"

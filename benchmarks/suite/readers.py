@@ -1,4 +1,4 @@
-"""The four ways that read.py compares, each run by `python -m suite.readers NAME BASE TUNED` in a process of its own.
+"""The ways that read.py compares, each run by `python -m suite.readers NAME BASE TUNED` in a process of its own.
 
 For Linux, whose kernel tells the peak. A way imports what it needs and gives a function from the two directories to the squared
 norm of every ΔW.
@@ -9,24 +9,27 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 Norms = Iterator[float]
 Reader = Callable[[Path, Path], Norms]
 
 
-def ours() -> Reader:
-    """The product's reader."""
+def ours(*, whole: bool = True) -> Reader:
+    """The product's reader; of everything, or of the matrices that are cut by default."""
     import numpy as np
 
     from jaxtrunc import spectral
+    from jaxtrunc.models import leaf_class
     from jaxtrunc.recipes.pair import open_pair
     from jaxtrunc.spectral.view import delta, release
 
     def norms(base: Path, tuned: Path) -> Norms:
         pair = open_pair(str(base), str(tuned))
         leaves = pair.base.leaves, pair.ft.leaves
-        for ref in spectral.references({path: leaf.shape for path, leaf in leaves[0].items()}, pair.names):
+        refs = spectral.references({path: leaf.shape for path, leaf in leaves[0].items()}, pair.names)
+        for ref in refs if whole else spectral.select(refs, partial(leaf_class, pair.cfg)):
             update = delta(*leaves, ref).ravel(order="K")
             for side in leaves:
                 release(side[ref.path], ref)
@@ -102,7 +105,8 @@ def kernel_says(key: str) -> int:
 
 
 WAYS = {"ours: memory-mapped, matrix by matrix": ours, "transformers, both loaded in bfloat16": transformers_bfloat16,
-        "transformers, both loaded in float32": transformers_float32, "torch, safe_open, tensor by tensor": safe_open_torch}
+        "transformers, both loaded in float32": transformers_float32, "torch, safe_open, tensor by tensor": safe_open_torch,
+        "ours, only the matrices that are cut by default": partial(ours, whole=False)}
 
 if __name__ == "__main__":
     print(json.dumps(measured(WAYS[sys.argv[1]], Path(sys.argv[2]), Path(sys.argv[3]))))
