@@ -27,11 +27,15 @@ class DecomposeSettings:
       exclude: regexes; a tensor that matches one is left out.
       backend: gram64 (float64 Gram on the host), host, device, randomized or gram32 (leading components only);
         null chooses gram64 on CPU and device elsewhere.
+      leading: only so many components of each matrix, the largest; serves top_k up to that rank. null: all.
+      eigensolver: with the backend device, where eigenvectors of Gram matrices are found; null: where it is measured to be faster.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     backend: typing.Literal["gram64", "host", "device", "randomized", "gram32"] | None = None
+    leading: int | None = None
+    eigensolver: typing.Literal["device", "host"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +55,7 @@ class SweepSettings:
       limit: evaluate a seeded sample of this many rows, stratified by label and attributes (validation: label alone).
       batch_size: prompts per forward pass.
       dtype: of the operands of matrix products, at all levels; bfloat16 is faster and rounds the weights.
+      exact_every: rebuild each n-th level from all its components at once and record how far the running sum was off.
       log_samples: write one file of prompts and scores per record.
     """
 
@@ -66,6 +71,7 @@ class SweepSettings:
     limit: int | None = None
     batch_size: int = 32
     dtype: typing.Literal["float32", "bfloat16"] = "float32"
+    exact_every: int | None = None
     log_samples: bool = False
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from jaxtrunc.planning import flops
 from jaxtrunc.planning.job import Job, Machine, Matrix
 from jaxtrunc.planning.stage import MIB, Moment, Stage, operations
+from jaxtrunc.spectral.backends.gram import ROWS
 from jaxtrunc.spectral.backends.rows import by_rows
 from jaxtrunc.spectral.store import CHUNK_BYTES
 
@@ -28,13 +29,13 @@ def decompose_stage(job: Job, machine: Machine) -> Stage:
 
 
 def in_hand(matrix: Matrix) -> int:
-    """One worker of gram64: both stored matrices, ΔW in float32; ΔW and ΔW·V in float64, each squared for the norms of its
-    columns or copied; Gram matrix, its vectors, their sorted copy and the two of the eigensolver."""
-    return matrix.size * (matrix.stored + 4 + 4 * 8) + 5 * 8 * matrix.short**2
+    """One worker of gram64: both stored matrices, ΔW in float32; some rows of it and of ΔW·V in float64; the Gram matrix, which
+    becomes its vectors, their sorted copy and the two of the eigensolver."""
+    return matrix.size * (matrix.stored + 4) + 2 * 8 * ROWS * matrix.short + 4 * 8 * matrix.short**2
 
 
 def on_device(matrix: Matrix, machine: Machine) -> int:
-    """ΔW in float32 and float64, its QR factors, and six r × r arrays of the singular value decomposition of R."""
+    """ΔW in float32 and float64, ΔW·V, and six r × r arrays of the Gram matrix and its eigensolver."""
     devices = machine.devices_per_host if by_rows((matrix.long, matrix.short)) else 1
     return matrix.size * (4 + 2 * 8) // devices + 6 * 8 * matrix.short**2
 

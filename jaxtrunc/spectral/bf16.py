@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from jaxtrunc.spectral.decompose import rms
-
 ZERO_SHARE = 0.2
 """Above this share of exactly zero ΔW entries a checkpoint went through bfloat16, whatever its stored dtype."""
 
@@ -36,6 +34,11 @@ def holds_bf16(weights: np.ndarray) -> bool:
 def below_bf16(weights: np.ndarray, update: np.ndarray) -> float:
     """Share of the entries of an update smaller than half the bfloat16 spacing at its weight: they would not change."""
     return float(np.mean(np.abs(update) < _spacing(weights) / 2))
+
+
+def rms(matrix: np.ndarray) -> float:
+    """Root mean square, accumulated in float64."""
+    return float(np.sqrt(np.mean(np.square(matrix, dtype=np.float64))))
 
 
 def _spacing(weights: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -77,11 +77,19 @@ class MatrixSVD(Spectrum):
 
 @dataclass(eq=False)
 class Decomposition:
-    """Every decomposed matrix by name, in tree order, and the names of those whose ΔW is zero."""
+    """Every decomposed matrix by name, in tree order, and the names of those whose ΔW is zero.
+
+    Attributes:
+      leading: how many components were asked for; None: all that the backend knows.
+      measured: on accelerators, by size of matrix: where eigenvectors were found, and the seconds that decided it; for gram32,
+        under "float32": what it costs (`float32_cost`).
+    """
 
     backend: str
     matrices: dict[str, MatrixSVD] = field(default_factory=dict)
     skipped: dict[str, MatrixRef] = field(default_factory=dict)
+    leading: int | None = None
+    measured: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def r_max(self) -> int:

@@ -117,4 +117,4 @@ def _above(spectrum: Spectrum, operator: str, edge: float | None, slack: float) 
 
 def _too_few(spectrum: Spectrum, asked: str) -> InputError:
     return InputError(f"{spectrum.name}: {asked} needs more than the {len(spectrum.s)} leading components that were computed; "
-                      "decompose with --backend gram64")
+                      "decompose with --backend gram64 and without a smaller --leading")

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtrunc.core.errors import InputError, did_you_mean
 from jaxtrunc.spectral.chains import ladder
 from jaxtrunc.spectral.decomposition import Decomposition, Spectrum
+from jaxtrunc.spectral.gains import require
 from jaxtrunc.spectral.operators import OPERATORS, Operator, find_operator
 
 ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -36,9 +37,9 @@ class Level:
     scope: str = "per_leaf"
 
 
-def default_ranks(r_max: int) -> tuple[int, ...]:
-    """0, 1, 2, 4, 8, … and r_max."""
-    return *ladder(r_max), r_max
+def default_ranks(r_max: int, known: int | None = None) -> tuple[int, ...]:
+    """0, 1, 2, 4, 8, … and r_max; where only the `known` leading components were computed, no further than these before r_max."""
+    return *(k for k in ladder(r_max) if known is None or k <= known), r_max
 
 
 def plan_levels(decomposition: Decomposition, operators: Sequence[str], ranks: Sequence[int] | None = None, *,
@@ -54,7 +55,8 @@ def plan_levels(decomposition: Decomposition, operators: Sequence[str], ranks: S
       InputError: a value out of range, an unknown operator, or one that needs components which the backend did not compute.
     """
     if ranks is None:
-        ranks = () if fractions else default_ranks(decomposition.r_max)
+        known = min((len(svd.s) for svd in decomposition.matrices.values() if not svd.complete), default=None)
+        ranks = () if fractions else default_ranks(decomposition.r_max, known)
     amounts = [{"k": int(k)} for k in sorted(set(ranks))] + [{"param": float(f)} for f in sorted(set(fractions))]
     cutting = [amount for amount in amounts if 0 < amount.get("k", 1) < decomposition.r_max and 0 < amount.get("param", 0.5) < 1]
     levels: list[Level] = []
@@ -106,7 +108,12 @@ def check_level(level: Level, decomposition: Decomposition) -> None:
     if operator.needs_tail and partial is not None:
         raise InputError(f"operator {level.operator}: needs the singular tail, but backend {decomposition.backend} serves "
                          f"leading components only ({len(partial.s)} of {partial.r} of {partial.name}); decompose with "
-                         "--backend gram64")
+                         "--backend gram64 and without --leading")
+    if operator.axis == "rank" and level.scope == "per_leaf":
+        for svd in decomposition.matrices.values():
+            k = level.k if level.k is not None else fraction_k(level.param or 0.0, svd.r)
+            if k < svd.rank:
+                require(svd, k)
 
 
 def _has_amount(level: Level, operator: Operator) -> bool:

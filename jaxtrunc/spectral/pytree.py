@@ -69,7 +69,8 @@ class TreeUpdate:
 
 
 def delta_svd(base: Any, ft: Any, *, include: str | None = None, exclude: str | None = None,
-              views: Mapping[str, Layout] | None = None, residual: str = "ft", backend: str = "gram64") -> TreeUpdate:
+              views: Mapping[str, Layout] | None = None, residual: str = "ft", backend: str = "gram64",
+              leading: int | None = None) -> TreeUpdate:
     """Decompose ft − base for every matrix of two pytrees of one structure, as `nnx.to_pure_dict` or Linen gives them.
 
     A leaf of two axes is a matrix named by its path (`layers/0/kernel`); of more, a stack of them, named `PATH.INDEX`. Biases,
@@ -80,7 +81,7 @@ def delta_svd(base: Any, ft: Any, *, include: str | None = None, exclude: str | 
       include, exclude: a regular expression each, `re.search`ed in the matrix names; default: every matrix.
       views: path → layout of leaves that are not `(…, in, out)`, such as head-split `(d, heads, head)` ones: `Layout(0)`.
       residual: ft or base, the value of everything that is not cut.
-      backend: as for `decompose`.
+      backend, leading: as for `decompose`.
 
     Raises:
       InputError: the trees differ in structure or shape, a pattern matches nothing, or ΔW is not finite.
@@ -91,7 +92,7 @@ def delta_svd(base: Any, ft: Any, *, include: str | None = None, exclude: str | 
         raise InputError(f"residual '{residual}': expected ft or base")
     shapes = {path: leaf.shape for path, leaf in after.items() if _is_float(leaf)}
     refs = _chosen(references(shapes, views=views), include, exclude)
-    decomposition = decompose(_on_host(before), _on_host(after), refs, backend=backend)
+    decomposition = decompose(_on_host(before), _on_host(after), refs, backend=backend, leading=leading)
     return TreeUpdate(decomposition, base, ft, residual)
 
 

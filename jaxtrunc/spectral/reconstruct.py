@@ -24,12 +24,14 @@ class Weights:
 
     `matrices` holds the same weights by matrix name, `(m, n)` views of `leaves`; from a reconstructor of some matrices only,
     it holds just those and `leaves` is empty. The arrays are reused by the next level: copy what must outlive it. Both are
-    empty where `skipped_reason` is given. `max_norm_factor` is the largest c of a norm-matched level, else None.
+    empty where `skipped_reason` is given. `max_norm_factor` is the largest c of a norm-matched level, else None; `drift` the
+    largest over `matrices` of a level that was rebuilt exactly, else None.
     """
 
     leaves: dict[str, np.ndarray]
     matrices: dict[str, np.ndarray] = field(default_factory=dict)
     max_norm_factor: float | None = None
+    drift: float | None = None
     skipped_reason: str | None = None
     cuts: dict[str, Cut] = field(default_factory=dict)
     decomposition: Decomposition | None = None
@@ -73,8 +75,10 @@ class Reconstructor:
         self._leaves: dict[str, np.ndarray] = {}
         self._matrices: dict[str, np.ndarray] = {}
 
-    def weights(self, level: Level) -> Weights:
-        """W(k) of every matrix. Its bits depend on the level's operator, k or parameter, and seed alone.
+    def weights(self, level: Level, *, exact: bool = False) -> Weights:
+        """W(k) of every matrix. Its bits depend on the level's operator, k or parameter, and seed, and on `exact`, alone.
+
+        With `exact`, nothing is taken over from other levels, and `drift` says how far ΔW(g) accumulated over levels was off.
 
         Raises:
           InputError: the level does not suit the decomposition, or a checkpoint changed since it was decomposed.
@@ -83,7 +87,7 @@ class Reconstructor:
         if reason is not None:
             return Weights({}, skipped_reason=reason)
         factor = max((cut.factor for cut in cuts.values()), default=1.0) if level.norm_matched else None
-        return self._write(cuts, factor)
+        return self._write(cuts, factor, exact)
 
     def custom(self, gains: Callable[[Spectrum], np.ndarray]) -> Weights:
         """Weights for gains `(r,)` of the user's own, rebuilt exactly.
@@ -114,12 +118,16 @@ class Reconstructor:
                  if cuts[name].end != "base"}
         return {name: (left, np.ascontiguousarray(right.T)) for name, (left, right) in pairs.items() if len(left)}
 
-    def _write(self, cuts: dict[str, Cut], factor: float | None) -> Weights:
+    def _write(self, cuts: dict[str, Cut], factor: float | None, exact: bool = False) -> Weights:
         if not self._matrices:
             self._allocate()
+
+        def write(name: str) -> float | None:
+            return self._rebuilders[name].write(cuts[name], self._matrices[name], exact=exact)
+
         with ThreadPoolExecutor(self._workers) as pool:
-            list(pool.map(lambda name: self._rebuilders[name].write(cuts[name], self._matrices[name]), self._rebuilders))
-        return Weights(self._leaves, self._matrices, factor, None, cuts, self._decomposition)
+            drifts = [drift for drift in pool.map(write, self._rebuilders) if drift is not None]
+        return Weights(self._leaves, self._matrices, factor, max(drifts, default=None), None, cuts, self._decomposition)
 
     def _allocate(self) -> None:
         self._leaves = self._residual_leaves() if self._whole else {}

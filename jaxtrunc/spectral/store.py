@@ -1,6 +1,6 @@
 """A decomposition on disk: bases in safetensors chunks, one JSON line per matrix; readable while it grows.
 
-    decomposition.json             format version, backend
+    decomposition.json             format version, backend, how many components were asked for, what was measured on the way
     matrices-PPP.jsonl             per matrix: name, place, spectrum, hashes, and the chunk that holds its basis
     chunk-PPP-00000.safetensors …
 
@@ -8,6 +8,7 @@ PPP is the process that wrote the part: each appends to its own, and every part 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,18 @@ from jaxtrunc.core import jsonio, processes
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.progress import Advance
 from jaxtrunc.spectral.backends import BACKENDS
-from jaxtrunc.spectral.decompose import each, is_zero
+from jaxtrunc.spectral.decompose import Method, each
 from jaxtrunc.spectral.decomposition import Decomposition, MatrixSVD, tree_order
+from jaxtrunc.spectral.inputs import read_input
 from jaxtrunc.spectral.lines import REMEDY, from_line, to_line
 from jaxtrunc.spectral.owned import owned
-from jaxtrunc.spectral.view import MatrixRef, content_hash, delta, read_matrix
+from jaxtrunc.spectral.view import MatrixRef, content_hash, read_matrix
 
 FORMAT = 2
 CHUNK_BYTES = 64 << 20
 """A kill loses at most the matrices of one chunk per process."""
 
-HEAD = "decomposition.json"
+HEAD, HEAD_KEYS = "decomposition.json", ("format", "backend", "leading", "measured")
 
 
 class Writer:
@@ -65,8 +67,11 @@ class Writer:
         self._pending, self._bytes = [], 0
 
 
-def begin(directory: Path, backend: str) -> None:
-    """Make a directory ready to be written to, by one process alone: what a kill left half-done is removed."""
+def begin(directory: Path, head: Decomposition) -> None:
+    """Make a directory ready to be written to, by one process alone: what a kill left half-done is removed.
+
+    Of `head` only what is known beforehand is written.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     named = set()
     for part in parts(directory):
@@ -76,7 +81,13 @@ def begin(directory: Path, backend: str) -> None:
     for chunk in (*directory.glob("chunk-*"), *directory.glob(".chunk-*")):
         if chunk.name not in named:
             chunk.unlink()  # killed between the chunk and its lines
-    jsonio.write_json(directory / HEAD, {"format": FORMAT, "backend": backend})
+    write_head(directory, head)
+
+
+def write_head(directory: Path, head: Decomposition) -> None:
+    """What holds for all matrices."""
+    values = (FORMAT, head.backend, head.leading, head.measured)
+    jsonio.write_json(directory / HEAD, dict(zip(HEAD_KEYS, values, strict=True)))
 
 
 def parts(directory: Path) -> list[Path]:
@@ -86,7 +97,7 @@ def parts(directory: Path) -> list[Path]:
 
 def save(decomposition: Decomposition, directory: Path) -> None:
     """Write a decomposition chunk by chunk, from one process; the caller stages the directory."""
-    begin(directory, decomposition.backend)
+    begin(directory, decomposition)
     writer = Writer(directory)
     for svd in decomposition.matrices.values():
         writer.add(svd.ref, svd)
@@ -101,21 +112,25 @@ def load(directory: Path) -> Decomposition:
     Raises:
       InputError: the directory is not a decomposition, is of another format, is damaged, or lacks a chunk.
     """
-    backend = read_head(directory)
+    head = read_head(directory)
     found = [pair for part in parts(directory) for pair in _read_part(part)]
     found.sort(key=lambda pair: tree_order(pair[0]))
-    return Decomposition(backend, {ref.name: svd for ref, svd in found if svd}, {ref.name: ref for ref, svd in found if not svd})
+    return replace(head, matrices={ref.name: svd for ref, svd in found if svd},
+                   skipped={ref.name: ref for ref, svd in found if not svd})
 
 
-def read_head(directory: Path) -> str:
-    """The backend a decomposition was made by; `InputError` if it is of another format or unknown to this version."""
+def read_head(directory: Path) -> Decomposition:
+    """How a decomposition was made, without its matrices; `InputError` if it is of another format or unknown to this version."""
     head = jsonio.read_json(directory / HEAD)
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise InputError(f"{directory / HEAD}: format {head.get('format') if isinstance(head, dict) else head}, expected "
                          f"{FORMAT}; decompose again with this version")
     if str(head.get("backend")) not in BACKENDS:
         raise InputError(f"{directory / HEAD}: backend {head.get('backend')}, expected one of {', '.join(BACKENDS)}; {REMEDY}")
-    return head["backend"]
+    leading, measured = head.get("leading"), head.get("measured", {})
+    if not head.keys() <= set(HEAD_KEYS) or not isinstance(leading, int | None) or not isinstance(measured, dict):
+        raise InputError(f"{directory / HEAD}: damaged; {REMEDY}")
+    return Decomposition(head["backend"], leading=leading, measured=measured)
 
 
 def _read_part(part: Path) -> list[tuple[MatrixRef, MatrixSVD | None]]:
@@ -126,31 +141,35 @@ def _read_part(part: Path) -> list[tuple[MatrixRef, MatrixSVD | None]]:
 
 
 def decompose_into(directory: Path, base: Mapping[str, Any], ft: Mapping[str, Any], refs: Sequence[MatrixRef], *,
-                   backend: str = "gram64", workers: int | None = None, mesh: Mesh | None = None,
-                   advance: Advance | None = None) -> Decomposition:
+                   backend: str = "gram64", leading: int | None = None, eigensolver: str | None = None,
+                   workers: int | None = None, mesh: Mesh | None = None, advance: Advance | None = None) -> Decomposition:
     """As `decompose`, but each chunk is stored as soon as it is full, and what `directory` already holds is not redone.
 
     Several processes give the same directory, on a file system they share; each writes its own matrices, and all return the
     whole. A decomposition begun by another number of processes is carried on.
 
     Raises:
-      InputError: what is stored was made by another backend or from other weights.
+      InputError: what is stored was made by another backend, with another `leading`, or from other weights.
     """
-    stored = _already_stored(directory, base, ft, refs, backend)
+    head = Decomposition(backend, leading=leading)
+    stored = _already_stored(directory, base, ft, refs, head)
     if advance and stored:
         advance(len(stored), "already stored")
     processes.wait_for_all("stored matrices read")
     if processes.is_main():
-        begin(directory, backend)
+        begin(directory, head)
     processes.wait_for_all("decomposition begun")
     missing, mine = [ref for ref in refs if ref.name not in stored], 0
     writer = Writer(directory, jax.process_index())
+    method = Method(backend, leading, eigensolver, workers, mesh)
     try:
-        for ref, svd in each(base, ft, missing, backend=backend, workers=workers, mesh=mesh, advance=advance):
+        for ref, svd in each(base, ft, missing, method=method, measured=head.measured, advance=advance):
             writer.add(ref, svd)
             mine += 1
     finally:
         writer.close()  # an interruption or an unsound matrix loses none of the finished ones
+    if processes.is_main():
+        write_head(directory, head)
     processes.wait_for_all("every matrix stored")
     if advance and mine < len(missing):
         advance(len(missing) - mine, "by the other processes")
@@ -158,12 +177,14 @@ def decompose_into(directory: Path, base: Mapping[str, Any], ft: Mapping[str, An
 
 
 def _already_stored(directory: Path, base: Mapping[str, Any], ft: Mapping[str, Any], refs: Sequence[MatrixRef],
-                    backend: str) -> set[str]:
+                    head: Decomposition) -> set[str]:
     if not (directory / HEAD).exists():
         return set()
     earlier = load(directory)
-    if earlier.backend != backend:
-        raise InputError(f"{directory}: begun with --backend {earlier.backend}, not {backend}; give the same one or begin anew")
+    head.measured |= earlier.measured
+    for option, begun, now in (("--backend", earlier.backend, head.backend), ("--leading", earlier.leading, head.leading)):
+        if begun != now:
+            raise InputError(f"{directory}: begun with {option} {begun}, not {now}; give the same one or begin anew")
     asked = {ref.name: ref for ref in refs}
     extra = [name for name in (*earlier.matrices, *earlier.skipped) if name not in asked]
     if extra:
@@ -179,6 +200,6 @@ def _already_stored(directory: Path, base: Mapping[str, Any], ft: Mapping[str, A
 def _unchanged(earlier: Decomposition, ref: MatrixRef, base: Mapping[str, Any], ft: Mapping[str, Any]) -> bool:
     svd = earlier.matrices.get(ref.name)
     if svd is None:
-        return is_zero(delta(base, ft, ref))
+        return read_input(base, ft, ref).is_zero
     hashes = tuple(content_hash(read_matrix(leaves[ref.path], ref)) for leaves in (base, ft))
     return svd.ref == ref and hashes == (svd.base_hash, svd.ft_hash)

@@ -10,7 +10,12 @@ ROUNDOFF = 0.1
 """Above this share of what a cut kept or removed, the cast of the weights hides the cut."""
 
 
-def distrust(max_norm_factor: float | None, roundoff: Mapping[str, Any] | None, dtype: str) -> list[str]:
+DRIFT = 1e-5
+"""ΔW(g) accumulated over levels may differ by so much from one product, relative to its norm."""
+
+
+def distrust(max_norm_factor: float | None, roundoff: Mapping[str, Any] | None, dtype: str,
+             drift: float | None = None) -> list[str]:
     """Reasons, for a person, not to believe a level; a record holds all that is asked for."""
     reasons = []
     if max_norm_factor is not None and max_norm_factor > NORM_FACTOR:
@@ -19,4 +24,7 @@ def distrust(max_norm_factor: float | None, roundoff: Mapping[str, Any] | None, 
     shares = [summary["max"] for summary in (roundoff or {}).values() if summary]
     if max(shares, default=0.0) > ROUNDOFF:
         reasons.append(f"rounding W(k) to {dtype} changes a matrix by more than {ROUNDOFF:.0%} of what the cut kept or removed")
+    if drift is not None and drift > DRIFT:
+        reasons.append(f"ΔW(k) as accumulated over levels was off by more than {DRIFT:.0e} of its norm; this level was rebuilt "
+                       "exactly, those between were not")
     return reasons

@@ -13,6 +13,7 @@ from matrices import distance, gaussian, orthonormal, truth
 from jaxtrunc.core.mesh import spectral_mesh
 from jaxtrunc.spectral import Level, Reconstructor, decompose, references
 from jaxtrunc.spectral.backends.device import compiled
+from jaxtrunc.spectral.backends.eigensolver import compiled_vectors
 
 LAYERS, M, N = 10, 64, 48
 UPDATE = np.stack([(orthonormal(M, 4, layer) * np.linspace(3, 2, 4)) @ orthonormal(N, 4, layer + 20).T
@@ -65,12 +66,19 @@ def test_the_short_side_cache_agrees_with_the_full_decomposition(host):
         assert distance(update @ q @ q.T, truth(update, np.arange(4))) < 1e-6
 
 
-def test_no_collective_touches_a_matrix():
-    """The compiled program, as XLA will run it: matrices stay where they are."""
+@pytest.mark.parametrize("step", ["grams", "vectors", "lengths", "svd"])
+def test_no_collective_touches_a_matrix(step):
+    """The compiled programs, as XLA will run them: matrices stay where they are."""
     mesh = spectral_mesh()
-    stack = jax.ShapeDtypeStruct((16, M, N), jnp.float32, sharding=NamedSharding(mesh, P("stack")))
-    text = compiled(mesh, jnp.float32).lower(stack).compile().as_text()
-    assert "custom-call" in text  # it is the decomposition
+    whole = NamedSharding(mesh, P("stack"))
+    with jax.enable_x64(True):
+        stack = jax.ShapeDtypeStruct((16, M, N), jnp.float32, sharding=whole)
+        square = jax.ShapeDtypeStruct((16, N, N), jnp.float64, sharding=whole)
+        program = compiled_vectors(mesh, None) if step == "vectors" else compiled(mesh, step)
+        operands = {"vectors": [square], "lengths": [stack, square]}.get(step, [stack])
+        text = program.lower(*operands).compile().as_text()
+    assert "custom-call" in text or "dot(" in text or "fusion(" in text  # it is the step
+    assert f"[2,{M},{N}]" in text or f"[2,{N},{N}]" in text  # each device sees its own two
     assert not re.findall(r"all-gather|all-to-all|collective-permute|all-reduce", text)
 
 
@@ -86,12 +94,12 @@ def test_a_device_result_that_is_not_finite_is_redone_on_the_host(monkeypatch):
 
     real = device.compiled
 
-    def spoiled(mesh, dtype):
-        def run(stack):
-            s, basis = real(mesh, dtype)(stack)
-            return np.where(np.arange(len(s))[:, None] == 1, np.nan, s), basis
+    def spoiled(mesh, step):
+        def lengths(stack, vectors):
+            s = np.asarray(real(mesh, step)(stack, vectors))
+            return np.where(np.arange(len(s))[:, None] == 1, np.nan, s)
 
-        return run
+        return lengths if step == "lengths" else real(mesh, step)
 
     monkeypatch.setattr(device, "compiled", spoiled)
     s, basis = device.decompose_device(UPDATE[:3], mesh_of(1))

@@ -19,7 +19,10 @@ Factors = tuple[Float[np.ndarray, " c"], Float[np.ndarray, "r c"]]
 
 @dataclass(frozen=True)
 class Backend:
-    """`factor` takes float32 `(long, r)`; `leading` backends know leading components only; `stacked` ones take stacks."""
+    """`factor(x, leading)` takes float32 `(long, r)` and gives all components it knows, or at most `leading` of them.
+
+    `leading` backends know leading components only. A `stacked` one takes `(stack, mesh, leading, eigensolver)`.
+    """
 
     factor: Callable[..., Factors]
     leading: bool = False

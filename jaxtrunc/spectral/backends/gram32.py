@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from jaxtrunc.spectral.backends.gram import roots_and_vectors
+from jaxtrunc.spectral.backends.gram import gram_matrix, roots_and_vectors
 
 LEADING = 2.0**-7
 """Components below this share of s₁ are dropped: squaring the condition number leaves them 2 to 3 digits."""
@@ -12,6 +12,6 @@ LEADING = 2.0**-7
 def decompose_gram32(x: Float[np.ndarray, "long r"],
                      leading: int | None = None) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, "r c"]]:
     """The components with s_i ≥ s₁/128 of a tall float32 matrix, `leading` of them at most: σ_i to about 2e-3·σ_i."""
-    s, vectors = roots_and_vectors(x, np.float32, leading)
+    s, vectors = roots_and_vectors(gram_matrix(x, np.float32), leading)
     known = s >= LEADING * s[0]
     return s[known].astype(np.float64), vectors[:, known]

@@ -5,7 +5,8 @@ from jaxtyping import Float
 from scipy.linalg import svd
 
 
-def decompose_host(x: Float[np.ndarray, "long r"]) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, "r r"]]:
-    """All r components of a tall matrix, by divide and conquer in float64."""
+def decompose_host(x: Float[np.ndarray, "long r"],
+                   leading: int | None = None) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, "r c"]]:
+    """All r components of a tall matrix, by divide and conquer in float64; of them the `leading` largest."""
     _, s, vt = svd(x.astype(np.float64), full_matrices=False, overwrite_a=True, check_finite=False)
-    return s, vt.T
+    return s[:leading], vt[:leading].T
