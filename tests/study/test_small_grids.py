@@ -27,11 +27,20 @@ def test_every_cell_has_its_controls(file, tasks, cells):
         assert {"train", "validation", "test"} <= set(read_task(cell.directory / cell.config.task).splits)
 
 
+def test_the_longer_grid_differs_in_training_and_repeats_nothing_else():
+    _, found = read_grid(SMALL / "longer.yaml")
+    _, usual = read_grid(SMALL / "nli.yaml")
+    assert {cell.task for cell in found} == {"mnli_negation", "hans", "sst2_marker", "identity_toxicity"} and len(found) == 4
+    for cell in found:
+        assert cell.config.sweep.operators == usual[0].config.sweep.operators and cell.config.sweep.match_norm
+        assert (cell.config.train.max_steps or 0) > (usual[0].config.train.max_steps or 0)
+
+
 def test_there_is_no_other_grid():
-    assert {file.stem for file in SMALL.glob("*.yaml")} == {"nli", "text", "boundary"}
+    assert {file.stem for file in SMALL.glob("*.yaml")} == {"nli", "text", "boundary", "longer"}
 
 
-@pytest.mark.parametrize("file", ["nli", "text", "boundary"])
+@pytest.mark.parametrize("file", ["nli", "text", "boundary", "longer"])
 def test_no_group_of_the_gap_is_small(shared_data, file):
     """At the limit of each cell."""
     _, found = read_grid(SMALL / f"{file}.yaml")
