@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "jaxtrunc"
-# What each room may import besides itself. `verbs` and `config` are files beside the rooms.
+# What each room may import besides itself. `config` is a file beside the rooms.
 MAY_IMPORT = {
     "core": set(),
     "models": {"core"},

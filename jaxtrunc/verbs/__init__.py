@@ -1,0 +1,14 @@
+"""What can be typed: one dataclass per verb, its help text, and the recipe it calls. Imports neither numpy nor jax."""
+
+from jaxtrunc.verbs.look import Doctor, Lens, Plan
+from jaxtrunc.verbs.steps import Decompose, Export, Finetune, Pretrain, Sweep
+from jaxtrunc.verbs.verb import Verb
+from jaxtrunc.verbs.whole import Collect, Demo, Report, Run, Study
+
+__all__ = ["VERBS", "Verb"]
+
+VERBS: dict[str, type[Verb]] = {
+    "demo": Demo, "run": Run, "study": Study, "collect": Collect, "pretrain": Pretrain, "finetune": Finetune,
+    "decompose": Decompose, "sweep": Sweep, "report": Report, "export": Export, "plan": Plan,
+    "lens": Lens, "doctor": Doctor,
+}
