@@ -2,19 +2,21 @@
 
 import dataclasses
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from jaxtrunc import spectral
-from jaxtrunc.config import DecomposeSettings
+from jaxtrunc.config import DecomposeSettings, RunConfig, SweepSettings
 from jaxtrunc.core import environment, jsonio, processes
 from jaxtrunc.core.errors import InputError, shown
 from jaxtrunc.core.processes import is_main, wait_for_all
 from jaxtrunc.core.progress import progress, say
 from jaxtrunc.core.rundir import RunDir
-from jaxtrunc.models import leaf_class
+from jaxtrunc.recipes.chosen import all_matrices, chosen_matrices
+from jaxtrunc.recipes.memory import tell_memory
 from jaxtrunc.recipes.pair import Pair, open_pair, remember_pair
 
 ARTEFACT = "decomposition"
@@ -27,34 +29,31 @@ def decompose(base_model: str, model: str, out_path: Path, settings: DecomposeSe
     Raises:
       InputError: the two models do not belong together, a regex selects nothing, or the directory is taken.
     """
+    decompose_pair(base_model, model, out_path, settings, resume=resume)
+    tell_memory(RunDir(out_path), "decompose", RunConfig("decompose", base_model, {}, model, decompose=settings), Path())
+
+
+def decompose_pair(base_model: str, model: str, out_path: Path, settings: DecomposeSettings, *, resume: bool) -> None:
+    """The same as a part of a larger run."""
     pair = open_pair(base_model, model)
     chosen = chosen_matrices(pair, settings)
     run = RunDir(out_path)
     run.check_free(ARTEFACT, resume=resume)
     with run.lock():
         facts = remember_pair(run, pair) | dataclasses.asdict(settings) | {"environment": environment.describe()}
-        run.begin("decompose", ARTEFACT, facts, resume=resume, fixed=("base_model", "model", "include", "exclude"))
+        run.begin("decompose", ARTEFACT, facts, resume=resume, fixed=("base_model", "model", "include", "exclude", "leading"))
         if run.is_finished(ARTEFACT):
             say(f"decomposition: {run / ARTEFACT} is there already")
             return
-        _decompose_into(run, pair, chosen, settings.backend or default_backend())
+        _decompose_into(run, pair, chosen, settings)
     say(f"decomposition: {out_path / ARTEFACT}")
-
-
-def chosen_matrices(pair: Pair, settings: DecomposeSettings) -> list[spectral.MatrixRef]:
-    """The matrices that the settings select."""
-    return spectral.select(_all_matrices(pair), lambda path: leaf_class(pair.cfg, path), settings.include, settings.exclude)
-
-
-def _all_matrices(pair: Pair) -> list[spectral.MatrixRef]:
-    return spectral.references({path: leaf.shape for path, leaf in pair.base.leaves.items()}, pair.names)
 
 
 def stored_decomposition(run: RunDir, pair: Pair) -> spectral.Decomposition:
     """The decomposition of a run, if it is whole and that of this pair; else `InputError`."""
     run.verify(ARTEFACT, "decompose")
     decomposition = spectral.load(run / ARTEFACT)
-    known = {ref.name: ref for ref in _all_matrices(pair)}
+    known = {ref.name: ref for ref in all_matrices(pair)}
     found = [svd.ref for svd in decomposition.matrices.values()] + list(decomposition.skipped.values())
     strangers = [ref.name for ref in found if known.get(ref.name) != ref]
     if strangers:
@@ -69,15 +68,45 @@ def default_backend() -> str:
     return "gram64" if jax.default_backend() == "cpu" else "device"
 
 
-def _decompose_into(run: RunDir, pair: Pair, chosen: list[spectral.MatrixRef], backend: str) -> None:
+def check_serves(settings: DecomposeSettings, sweep: SweepSettings) -> None:
+    """Raise `InputError` if a decomposition as in `settings` will not know the components that the sweep asks for."""
+    backend = settings.backend or default_backend()
+    tail = [name for name in sweep.operators if spectral.find_operator(name).needs_tail]
+    if tail and (settings.leading is not None or spectral.find_backend(backend).leading):
+        known = f"backend {backend}" if settings.leading is None else f"leading {settings.leading}"
+        raise InputError(f"decompose: {known} gives leading components only, but the operators {', '.join(tail)} need the tail; "
+                         "leave them out of sweep.operators, or decompose with gram64 and without leading")
+
+
+def method_warnings(decomposition: spectral.Decomposition) -> list[str]:
+    """What a reader of a report must know of the way its components were found."""
+    cost = decomposition.measured.get("float32")
+    return [] if cost is None else [f"decomposed with float32 Gram matrices (gram32, --fast): {in_words(cost)}"]
+
+
+def in_words(cost: Mapping[str, Any]) -> str:
+    """What `spectral.float32_cost` found."""
+    residual = "" if cost["residual"] is None else (
+        f", and ‖ΔW − ΔW_k‖ at most {100 * max(cost['residual'], 0):.2g} % above that of the best approximation")
+    return (f"only components above s₁/128; on {cost['matrices']} matrices, against float64, singular values off by at most "
+            f"{100 * cost['singular_values']:.2g} %{residual}")
+
+
+def _decompose_into(run: RunDir, pair: Pair, chosen: list[spectral.MatrixRef], settings: DecomposeSettings) -> None:
     """Matrix by matrix into a staged directory, which becomes RUN/decomposition when everything is in it."""
     base, ft = pair.base.leaves, pair.ft.leaves
     with run.stage(ARTEFACT, resume=True) as staged:
         _keep_what_is_sound(staged)
         with progress("decompose", len(chosen)) as advance:
-            decomposition = spectral.decompose_into(staged, base, ft, chosen, backend=backend, advance=advance)
+            decomposition = spectral.decompose_into(
+                staged, base, ft, chosen, backend=settings.backend or default_backend(), leading=settings.leading,
+                eigensolver=settings.eigensolver, advance=advance)
         if not decomposition.matrices:
             raise InputError(f"{pair.ft.ref}: every selected matrix equals that of {pair.base.ref}: no update")
+        if decomposition.backend == "gram32" and is_main():
+            decomposition.measured["float32"] = spectral.float32_cost(decomposition, base, ft)
+            spectral.write_head(staged, decomposition)
+            say(f"gram32: {in_words(decomposition.measured['float32'])}")
         spectra = _spectra(pair, decomposition)
         if is_main():
             jsonio.write_json(staged / SPECTRA, spectra)

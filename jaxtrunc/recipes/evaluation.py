@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from jax.sharding import Mesh
@@ -22,13 +23,14 @@ from jaxtrunc.recipes.results import Study
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What levels are evaluated with: weights, splits and the compute mesh (None: one device)."""
+    """What levels are evaluated with: weights, splits and the compute mesh (None: one device); each `exact_every`-th exactly."""
 
     run: RunDir
     weights: LevelWeights
     eval_sets: Sequence[EvalSet]
     mesh: Mesh | None
     log_samples: bool
+    exact_every: int | None = None
 
     def of(self, levels: Sequence[spectral.Level], dtype: str) -> Outcome:
         """Both end points, `levels` and the run's trained adapters; all processes evaluate, process 0 writes the records."""
@@ -45,7 +47,12 @@ class Evaluation:
         return [(self.weights.describe_end(end), lambda end=end: self.weights.end(end)) for end in ("ft", "base")]
 
     def _cuts(self, levels: Sequence[spectral.Level], dtype: str) -> Iterable[Level]:
-        return [(self.weights.describe(level), lambda level=level: self.weights.at(level, dtype)) for level in levels]
+        return [(self.weights.describe(level), partial(self.weights.at, level, dtype, exact=self._is_exact(number)))
+                for number, level in enumerate(levels, 1)]
+
+    def _is_exact(self, number: int) -> bool:
+        """By the place in the list, so that a resumed sweep has the same."""
+        return self.exact_every is not None and number % self.exact_every == 0
 
     def _evaluated(self, title: str, levels: Sequence[Level], dtype: str) -> Outcome:
         scorer = Scorer(self.weights.cfg, Execution(compute_dtype=dtype), self.mesh)

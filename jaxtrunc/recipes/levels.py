@@ -67,14 +67,19 @@ class LevelWeights:
         base = self._pair.base
         return Applied(load(leaves_with_adapter(base.source, directory, base.leaves), self._mesh))
 
-    def at(self, level: spectral.Level, dtype: str = EXACT) -> Applied:
-        """W(k) of every cut matrix, everything else as `residual` says; in float32, whatever dtype products will read it in."""
-        weights = self._rebuild.weights(level)
+    def at(self, level: spectral.Level, dtype: str = EXACT, *, exact: bool = False) -> Applied:
+        """W(k) of every cut matrix, everything else as `residual` says; in float32, whatever dtype products will read it in.
+
+        With `exact`, rebuilt from all its components at once, and the fact `drift` says how far the sum over levels was off.
+        """
+        weights = self._rebuild.weights(level, exact=exact)
         if weights.skipped_reason:
             return Applied({}, skipped=weights.skipped_reason)
         params = unflatten(self._uncut | self._placed(weights))
         chex.assert_trees_all_equal_shapes_and_dtypes(params, abstract_params(self._pair.cfg))
         facts = {"max_norm_factor": weights.max_norm_factor, "roundoff": self._roundoff(weights, dtype)}
+        if exact:
+            facts["drift"] = _largest(weights.drift)
         return Applied(params, facts)
 
     def _roundoff(self, weights: spectral.Weights, dtype: str) -> Roundoff:
@@ -106,3 +111,8 @@ class LevelWeights:
 
     def _layout(self, path: str) -> NamedSharding:
         return cast(NamedSharding, self._places[path])  # several processes always have a mesh
+
+
+def _largest(drift: float | None) -> float | None:
+    """Over all processes, each of which rebuilds some of the matrices."""
+    return max((part for part in processes.collect(drift) if part is not None), default=None)

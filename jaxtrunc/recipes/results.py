@@ -133,8 +133,8 @@ def _config(study: Study) -> dict[str, Any]:
         "task": study.bench.task.resolved(),
         "prompts": study.bench.prompter.describe(),
         "train": training,
-        "decompose": {key: verbs["decompose"].get(key) for key in ("include", "exclude", "backend")}
-        | {"backend": study.decomposition.backend},
+        "decompose": {key: verbs["decompose"].get(key) for key in ("include", "exclude", "backend", "leading")}
+        | {"backend": study.decomposition.backend, "measured": study.decomposition.measured},
         "sweep": dataclasses.asdict(study.settings),
         "seeds": {"sweep": study.settings.seeds, "train": training and training["seed"]},
         "architecture": dataclasses.asdict(study.pair.cfg),

@@ -7,10 +7,11 @@ from jaxtrunc.config import FinetuneConfig, RunConfig, read_config
 from jaxtrunc.core.processes import is_main
 from jaxtrunc.core.rundir import RunDir
 from jaxtrunc.recipes.bench import TRAIN, open_bench
-from jaxtrunc.recipes.decompose import decompose
+from jaxtrunc.recipes.decompose import check_serves, decompose_pair
 from jaxtrunc.recipes.finetune import finetune_on
 from jaxtrunc.recipes.lora import check_lora, lora_on
-from jaxtrunc.recipes.pair import open_side, recall_pair
+from jaxtrunc.recipes.memory import tell_memory
+from jaxtrunc.recipes.pair import located, open_side, recall_pair
 from jaxtrunc.recipes.report import announce
 from jaxtrunc.recipes.sweep import ARTEFACT, check_settings, sweep_on
 
@@ -29,6 +30,7 @@ def run(config_path: Path, overrides: tuple[str, ...], out_path: Path | None, *,
 def run_config(config: RunConfig, directory: Path, out: Path, *, resume: bool) -> None:
     """The same for a parsed config whose relative paths start from `directory`."""
     make_run(config, directory, out, resume=resume)
+    tell_memory(RunDir(out), "run", config, directory)
     if is_main():
         announce(out)
 
@@ -36,6 +38,7 @@ def run_config(config: RunConfig, directory: Path, out: Path, *, resume: bool) -
 def make_run(config: RunConfig, directory: Path, out: Path, *, resume: bool) -> None:
     """The same without the table."""
     check_settings(config.sweep)
+    check_serves(config.decompose, config.sweep)
     base = located(config.base_model, directory)
     side = open_side(base)
     splits = (config.sweep.split, *([TRAIN] if config.model is None or config.lora.ranks else []))
@@ -47,11 +50,6 @@ def make_run(config: RunConfig, directory: Path, out: Path, *, resume: bool) -> 
     if config.model is None:
         finetune_on(side, bench, out, FinetuneConfig(config.train, config.mesh), resume=resume)
     lora_on(side, bench, cell, config, resume=resume)
-    decompose(base, model, out, config.decompose, resume=resume)
+    decompose_pair(base, model, out, config.decompose, resume=resume)
     cell.note("run", {"config": dataclasses.asdict(config)})
     sweep_on(cell, recall_pair(cell), bench, config.sweep, config.mesh, resume=resume)
-
-
-def located(ref: str, directory: Path) -> str:
-    """A REF of a config file: a directory beside the file if there is one, else as it is (a path or a hub name)."""
-    return str(directory / ref) if (directory / ref).is_dir() else ref

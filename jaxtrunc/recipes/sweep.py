@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from jaxtrunc import spectral
-from jaxtrunc.config import MeshSettings, SweepSettings
+from jaxtrunc.config import DecomposeSettings, MeshSettings, RunConfig, SweepSettings
 from jaxtrunc.core import environment, jsonio
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.processes import is_main
@@ -20,9 +20,10 @@ from jaxtrunc.evals.sweep import describe_level
 from jaxtrunc.recipes.adapters import lora_facts, lora_warnings
 from jaxtrunc.recipes.bench import Bench, open_bench
 from jaxtrunc.recipes.boundary import extra_sets
-from jaxtrunc.recipes.decompose import stored_decomposition
+from jaxtrunc.recipes.decompose import method_warnings, stored_decomposition
 from jaxtrunc.recipes.evaluation import Evaluation, agreement
 from jaxtrunc.recipes.levels import LevelWeights
+from jaxtrunc.recipes.memory import tell_memory
 from jaxtrunc.recipes.outside import changed_outside, in_words
 from jaxtrunc.recipes.pair import Pair, recall_pair
 from jaxtrunc.recipes.report import RESULTS
@@ -47,6 +48,10 @@ def sweep(path: Path, task: Path, settings: SweepSettings, *, resume: bool) -> N
     pair = recall_pair(run)
     bench = open_bench(task, task.parent, pair.base.source.directory, (settings.split,), settings.limit)
     sweep_on(run, pair, bench, settings, MeshSettings(), resume=resume)
+    asked = run.manifest["verbs"]["decompose"]
+    chosen = DecomposeSettings(tuple(asked.get("include", ())), tuple(asked.get("exclude", ())))
+    done = RunConfig("sweep", pair.base.ref, str(task), pair.ft.ref, decompose=chosen, sweep=settings)
+    tell_memory(run, "sweep", done, Path())
     if is_main():
         say(f"report: {path / 'report.html'}")
 
@@ -62,13 +67,14 @@ def sweep_on(run: RunDir, pair: Pair, bench: Bench, settings: SweepSettings, mes
     with run.lock():
         _claim(run, bench, settings, resume)
         evaluation = Evaluation(run, LevelWeights(pair, decomposition, settings.residual, compute), eval_sets, compute,
-                                settings.log_samples)
+                                settings.log_samples, settings.exact_every)
         outcome = evaluation.of(levels, settings.dtype)
         study = Study(run, pair, bench, decomposition, settings, {rows.split: rows for rows in eval_sets})
         selection = choose(study, outcome.records)
         precision = agreement(evaluation, study, levels, outcome.records, selection)
         if is_main():
-            warnings = [*bench.data.warnings, *_pair_warnings(pair, decomposition, settings), *outcome.warnings,
+            warnings = [*bench.data.warnings, *_pair_warnings(pair, decomposition, settings), *method_warnings(decomposition),
+                        *outcome.warnings,
                         *lora_warnings(lora_facts(run)),
                         *_level_warnings(outcome.records)]
             jsonio.write_json(run / RESULTS, build_results(study, outcome.records, selection, precision, warnings))
@@ -89,6 +95,7 @@ def check_settings(settings: SweepSettings) -> None:
                                     ("--alphas", settings.alphas, 0, 1), ("--seeds", settings.seeds, 0, LARGEST),
                                     ("--batch-size", (settings.batch_size,), 1, LARGEST),
                                     ("--limit", () if settings.limit is None else (settings.limit,), 1, LARGEST),
+                                    ("--exact-every", () if settings.exact_every is None else (settings.exact_every,), 1, LARGEST),
                                     ("--tolerance-pp", (settings.tolerance_pp,), 0, 100)):
         for value in values:
             if not low <= value <= high:  # NaN neither
@@ -130,7 +137,7 @@ def _level_warnings(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Every reason to distrust a level, with the levels it holds for."""
     levels: dict[str, dict[str, None]] = defaultdict(dict)
     for record in records:
-        for reason in spectral.distrust(record["max_norm_factor"], record["roundoff"], record["dtype"]):
+        for reason in spectral.distrust(record["max_norm_factor"], record["roundoff"], record["dtype"], record.get("drift")):
             levels[reason][describe_level(record)] = None
     return [f"{len(names)} levels are not to be trusted, for example {next(iter(names))}: {reason}"
             for reason, names in levels.items()]

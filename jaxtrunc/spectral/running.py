@@ -43,7 +43,7 @@ class RunningSum:
             self._sum = np.empty(self._ref.shape, np.float32)
         climbed = [rung for rung in chain.rungs if (0 if fresh else self._rung) <= rung <= chain.rung]
         steps = [_chosen(factors, chain, *ends) for ends in itertools.pairwise(climbed)]
-        beyond = [] if chain.count == chain.rung else [_chosen(factors, chain, chain.rung, chain.count)]
+        beyond = _chosen(factors, chain, chain.rung, chain.count) if chain.count > chain.rung else None
         self._key = None  # until every block is where it should be
         for rows in blocks_of(self._ref.shape):
             block = self._sum[rows]
@@ -53,7 +53,7 @@ class RunningSum:
                 _add(block, rows, step, chain)
             if beyond:
                 block = block.copy()
-                _add(block, rows, *beyond, chain)
+                _add(block, rows, beyond, chain)
             yield rows, block
         self._key, self._rung = chain.key, chain.rung
 
