@@ -39,8 +39,8 @@ def measure(tiny: bool) -> Report:
                     comparisons=comparisons, tables=[end_to_end(shapes)])
     ratios = [ratio for comparison in comparisons if (ratio := comparison.ratio(TORCH)) is not None]
     report.measured = {"lens_svd": min(ratios, default=None)}
-    report.notes = ["Errors are against float64: σ by LAPACK from the triangular factors of blocks of rows, put together by another QR; "
-                    f"the leading {K} left vectors by how far UᵀU is from the identity."]
+    report.notes = ["Errors are against float64: σ by LAPACK from the triangular factors of blocks of rows, put together by "
+                    f"another QR; the leading {K} left vectors by how far UᵀU is from the identity."]
     return report
 
 
@@ -83,7 +83,8 @@ def end_to_end(shapes: tuple[tuple[int, int], ...]) -> Table:
             model = write_head(Path(name) / f"model{number}", *shape)
             wall, resident = run_verb(model, Path(name) / f"out{number}")
             cells.append([named(shape), f"{wall:.0f} s", f"{resident / 1e9:.2f} GB"])
-    return Table("`jaxtrunc lens` from end to end, bfloat16, without a tokenizer", ["head", "by the clock", "resident at most"], cells)
+    return Table("`jaxtrunc lens` from end to end, bfloat16, without a tokenizer", ["head", "by the clock", "resident at most"],
+                 cells)
 
 
 def run_verb(model: Path, out: Path) -> tuple[float, int]:
