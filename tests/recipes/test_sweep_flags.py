@@ -8,7 +8,7 @@ from jaxtrunc.config import SweepSettings
 
 GIVEN = {"operators": ("top_k",), "ranks": (1, 4), "fractions": (0.5,), "alphas": (0.2,), "seeds": (3,), "match_norm": True,
          "residual": "base", "tolerance_pp": 5.0, "split": "dev", "limit": 7, "batch_size": 3, "dtype": "bfloat16",
-         "log_samples": True}
+         "exact_every": 3, "log_samples": True}
 
 
 def typed(name, value):
