@@ -52,7 +52,7 @@ models/%/config.json: configs/pretrain_%.yaml
 # The second variant of the boundary case needs a base that can do the task already: taught on the other half of the rows.
 runs/boundary_ceiling_base/model: models/small/config.json
 	$(BIN)/jaxtrunc finetune --base-model models/small --task configs/tasks/boundary_ceiling_base.yaml \
-	    --out-path runs/boundary_ceiling_base --resume train.learning_rate=1e-3
+	    --out-path runs/boundary_ceiling_base --resume train.learning_rate=1e-3 train.max_widths=2
 
 test: $(VENV)/.installed-test
 	$(THREADS) $(BIN)/python -m pytest -q -n 2 --dist loadfile

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TRAIN = "train"
-STEPS_PER_WIDTH, MOST_WIDTHS = 150, 6
+STEPS_PER_WIDTH, MOST_WIDTHS = 50, 6
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,11 @@ class Bench:
     def stream(self, settings: TrainSettings) -> TrainStream:
         """Training batches; the attributes stay behind.
 
-        A width costs a compilation, which is as long as some 50 steps of a small model, and saves a part of every step after
-        it: short runs have fewer widths.
+        A width costs a compilation, which is as long as some 50 steps of a small model: short runs have fewer widths.
         """
         rows = [example.for_training() for example in self.data.examples[TRAIN]]
         steps = min(settings.epochs * -(-len(rows) // settings.batch_size), settings.max_steps or sys.maxsize)
-        widths = min(max(steps // STEPS_PER_WIDTH, 1), MOST_WIDTHS)
+        widths = settings.max_widths or min(max(steps // STEPS_PER_WIDTH, 1), MOST_WIDTHS)
         return TrainStream(rows, self.prompter, settings.batch_size, settings.seed, widths)
 
 

@@ -23,6 +23,7 @@ class TrainSettings:
       epochs: passes over the training rows.
       max_steps: stop after this many optimiser steps, however many epochs that is; null: no limit.
       batch_size: rows per optimiser step.
+      max_widths: largest number of batch widths, each of which is compiled; null: one per 50 steps, at most 6.
       accumulation: parts into which a batch is cut to save memory; the result is that of the whole batch.
       remat: compute activations again in the backward pass instead of storing them.
       seed: order of the rows, and of random initial weights.
@@ -45,6 +46,7 @@ class TrainSettings:
     epochs: int = 3
     max_steps: int | None = None
     batch_size: int = 32
+    max_widths: int | None = None
     accumulation: int = 1
     remat: bool = False
     seed: int = 0
@@ -56,7 +58,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range with an `InputError` that names the key."""
-        for name in ("epochs", "max_steps", "batch_size", "accumulation", "eval_every", "patience",
+        for name in ("epochs", "max_steps", "batch_size", "max_widths", "accumulation", "eval_every", "patience",
                      "checkpoint_every", "log_every"):
             self._check(name, lambda value: value >= 1, "at least 1")
         for name in ("learning_rate", "clip", "epsilon"):
