@@ -9,8 +9,6 @@ import pytest
 from jaxtrunc.models import DecoderConfig, hf_names, leaf_class, load_params, open_model
 from jaxtrunc.train.lora import Target
 
-MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-
 
 @dataclass(frozen=True)
 class Base:

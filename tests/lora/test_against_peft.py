@@ -10,7 +10,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from conftest import MODULES
 from lora_rows import RandomStream, make_batch, noisy
 
 from jaxtrunc.adapters import write_adapter
@@ -23,6 +22,7 @@ from jaxtrunc.train.lora import SCALE, Adapter, train_lora
 from jaxtrunc.train.loss import loss_sum
 
 RANK = 4
+MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 from one_layer import write_base
+from short_runs import SHORT
 
 from jaxtrunc.cli import main
 from jaxtrunc.demo import ASSETS
 
 ROWS = {"train": 64, "validation": 40, "test": 80}
-SHORT = yaml.safe_load((Path(__file__).parent / "short.yaml").read_text())
 
 
 def few_rows() -> list[dict]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import SHORT
+from short_runs import SHORT
 
 FIRST, SECOND, LATE_FIRST, LATE_SECOND = CELLS = ("small-marker-s0", "small-marker-s1", "late-marker-s0", "late-marker-s1")
 LORA = {"ranks": [2], "learning_rates": [1e-3, 1e-2]}
