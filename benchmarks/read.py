@@ -24,7 +24,7 @@ from suite.qwen import TINY
 from suite.report import Report
 
 RESIDENT = "resident memory over the start, × the two files"
-OURS, BF16, F32, *_ = readers.WAYS
+OURS = next(iter(readers.WAYS))
 
 
 def measure(tiny: bool) -> Report:
@@ -36,7 +36,8 @@ def measure(tiny: bool) -> Report:
         ways = [Way(name, None, missing=NO_TORCH) if not name.startswith("ours") and find("torch") is None
                 else Way(name, partial(in_a_process, name, folders), partial(facts, stored)) for name in readers.WAYS]
         comparison = compare(f"ΔW of two checkpoints of {stored / 2e6:.0f} MB", ways, rounds)
-    ratios = [ratio for name in (BF16, F32) if (ratio := comparison.ratio(name)) is not None]
+    loads = [row.name for row in comparison.rows if row.name.startswith("transformers") and row.cpu]
+    ratios = [comparison.ratio(name) for name in loads]
     report = Report("How long does it take to read two checkpoints and form ΔW, and how much memory?", comparisons=[comparison])
     report.measured = {"resident": comparison.rows[0].facts[RESIDENT], "reading": min(ratios, default=None)}
     largest, cut = (4 * config[size] * config["hidden_size"] / stored for size in ("vocab_size", "intermediate_size"))
