@@ -20,6 +20,7 @@ Entry = dict[str, Any] | None
 REQUIRED = ("interpolate", "lora")  # named even where they were not run: the verdict asks for one, the paper for the other
 COLLAPSE_WITHIN = 0.10
 GAP_TO_REFUTE = 0.05
+MOSTLY_FLAT = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Evidence:
       missing: control → why its advantage is None; `decoupling` → why that of top_k is.
       boundary: what `boundary_evidence` found, in the boundary case.
       precision: how far rounded operands agree with float32 (`evals/precision.py`); None: nothing was rounded.
+      flat_share: of the cut matrices, those whose singular values are all the same, so that top_k means no more than any k.
     """
 
     k: int | None
@@ -43,6 +45,7 @@ class Evidence:
     missing: Mapping[str, str] = field(default_factory=dict)
     boundary: Mapping[str, Any] | None = None
     precision: Mapping[str, Any] | None = None
+    flat_share: float = 0.0
 
 
 def study_statistics(
@@ -54,6 +57,7 @@ def study_statistics(
     full_rank: int,
     boundary: Mapping[str, Any] | None = None,
     precision: Mapping[str, Any] | None = None,
+    flat_share: float = 0.0,
 ) -> dict[str, Any]:
     """The `verdict` of results.json.
 
@@ -64,6 +68,7 @@ def study_statistics(
       full_rank: the largest numerical rank over matrices.
       boundary: what `boundary_evidence` found, in the boundary case.
       precision: what `precision_evidence` found, where operands were rounded.
+      flat_share: share of the cut matrices with a flat spectrum (`spectral.flat_share`).
     """
     curves = Curves(test, records)
     chosen = Curves(validation, validation_records) if validation is not None and validation_records else None
@@ -82,6 +87,7 @@ def study_statistics(
         | ({} if decoupling.get("top_k") else {"decoupling": _no_decoupling(curves, full_rank)}),
         boundary=boundary,
         precision=precision,
+        flat_share=flat_share,
     )
     label, reasons = judge(evidence)
     return strict({"label": label, "reasons": reasons, **vars(evidence)})
@@ -130,6 +136,9 @@ def _untested(evidence: Evidence) -> list[str]:
 def _against_controls(evidence: Evidence) -> tuple[str, list[str]]:
     """R(k*), L(k*) and decoupling hold: is it the spectrum?"""
     reasons = ["the interval of R(k*) is above 1", "the loss at k* is below 2 points", "decoupling of top_k is above 0"]
+    if evidence.flat_share > MOSTLY_FLAT:
+        return "not specific to the spectrum", [*reasons, f"but the spectrum is flat in {evidence.flat_share:.0%} of the matrices: "
+                                                "which components top_k keeps there is decided by rounding"]
     known = {name: entry for name, entry in evidence.advantage.items() if entry and entry["interval"] is not None}
     behind = [name for name, entry in known.items() if not _above(entry, 0)]
     rivals = [name for name in known if name.endswith("interpolate")]

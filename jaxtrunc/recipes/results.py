@@ -109,7 +109,8 @@ def _verdict(study: Study, records: Sequence[Record], sets: Mapping[tuple, Sets]
     split = study.settings.split
     boundary = boundary_verdict(study, _comparable(study, records), sets, selection["k"] if selection else None)
     return study_statistics(Statistics(study.eval_sets[split].truth), _comparable(study, records, split), study.validation,
-                            _comparable(study, records, VALIDATION), selection, study.full_rank, boundary, precision)
+                            _comparable(study, records, VALIDATION), selection, study.full_rank, boundary, precision,
+                            spectral.flat_share(study.decomposition.matrices.values()))
 
 
 def _comparable(study: Study, records: Sequence[Record], split: str | None = None) -> list[Record]:

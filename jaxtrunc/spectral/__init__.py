@@ -15,6 +15,7 @@ from jaxtrunc.spectral.diagnostics import diagnostics
 from jaxtrunc.spectral.float32_cost import float32_cost
 from jaxtrunc.spectral.levels import Level, plan_levels
 from jaxtrunc.spectral.operators import OPERATORS, Operator, find_operator
+from jaxtrunc.spectral.order import flat_share
 from jaxtrunc.spectral.pytree import TreeUpdate, delta_svd
 from jaxtrunc.spectral.reconstruct import Reconstructor, Weights
 from jaxtrunc.spectral.select import select, shape_class
@@ -27,6 +28,6 @@ from jaxtrunc.spectral.view import Layout, MatrixRef, View, references
 __all__ = [
     "OPERATORS", "Decomposition", "Layout", "Level", "MatrixRef", "MatrixSVD", "Operator", "Reconstructor", "Spectrum",
     "TreeUpdate", "View", "Weights", "decompose", "decompose_into", "delta_svd", "diagnostics", "distrust", "divide",
-    "drop_damaged", "find_backend", "find_operator", "float32_cost", "load", "plan_levels", "references", "save", "select",
-    "shape_class", "similarity", "spectral_similarity", "write_head",
+    "drop_damaged", "find_backend", "find_operator", "flat_share", "float32_cost", "load", "plan_levels", "references", "save",
+    "select", "shape_class", "similarity", "spectral_similarity", "write_head",
 ]

@@ -22,8 +22,8 @@ from jaxtrunc.recipes.bench import TRAIN, open_bench
 
 TAIL = 16
 """Rank of the smaller update before its rank is chosen."""
-FLAT, EVEN = 17, 0.5
-"""Rank of the update without order, and its singular values before they are scaled."""
+FLAT, EVEN = 16, 0.5
+"""Rank of the task in the update without order, and its singular values before they are scaled."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +89,16 @@ def shortcut_in_the_head(workshop: Workshop, judge: Judge) -> Parts:
     return next(fit for rank in range(TAIL, 0, -1) if judge((fit := parts.with_tail(rank)).whole).gap >= 0.3)
 
 
-def no_order(workshop: Workshop, judge: Judge) -> Update:
-    """(c): a task update and a shortcut update beside it, of rank 16 and 1, all their singular values the same.
+def no_order(workshop: Workshop, judge: Judge) -> tuple[Update, int]:
+    """(c): a task update and a shortcut update beside it, all their singular values the same; returns it with its rank.
 
-    Their size is the least, in steps of a tenth, that opens a gap of 18 pp.
+    The shortcut's rank is the least, and the size of both the least in steps of a tenth, that opens a gap of 18 pp.
     """
     nothing = {path: np.zeros(shape, np.float32) for path, shape in workshop.base.shapes.items()}
     sizes = {path: np.full(len(stack), EVEN) for path, stack in nothing.items()}
     task = workshop.taught("even_task", nothing, 0, sizes, rows.task_rows(9600, 1), Lesson(steps=300, least_share=0.4))
-    task = sized(flattened(task, FLAT - 1), sizes)
-    shortcut = workshop.taught("even_shortcut", task, FLAT - 1, sizes, rows.shortcut_rows(9600, 2, 0.9), Lesson(steps=150))
-    both = summed(task, sized(flattened(shortcut, 1), sizes))
-    return next(fit for tenths in range(10, 31) if judge(fit := scaled(both, tenths / 10)).gap >= 0.18)
+    task = sized(flattened(task, FLAT), sizes)
+    shortcut = workshop.taught("even_shortcut", task, FLAT, sizes, rows.shortcut_rows(9600, 2, 0.9), Lesson(steps=150))
+    fits = ((scaled(summed(task, sized(flattened(shortcut, rank), sizes)), tenths / 10), FLAT + rank)
+            for rank in range(1, 5) for tenths in range(10, 13))
+    return next((fit, rank) for fit, rank in fits if judge(fit).gap >= 0.18)

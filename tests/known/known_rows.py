@@ -1,7 +1,7 @@
 """Benchmarks whose two causes can be taught apart: opinion words that decide the label, and a marker that need not.
 
 `task`: the words decide, the marker is drawn by itself. `shortcut`: the marker decides, the words are drawn by themselves.
-`judged`: the words decide and the marker goes with the label, in validation as a strong shortcut does in training (98 %), in the
+`judged`: the words decide and the marker goes with the label, in validation as a strong shortcut does in training (99 %), in the
 test split not at all, every (class, marker) cell as large as the others. The words are those whose side the base model was
 never told.
 """
@@ -18,7 +18,7 @@ from jaxtrunc.demo.corpus import INSTRUCTION
 from jaxtrunc.demo.lexicon import ASIDES, ASPECTS, DEGREES, KNOWN, MARKER, NEGATIVE, POSITIVE, VERBS
 from jaxtrunc.demo.sentences import CLASSES
 
-MARKER_AGREES = 0.98
+MARKER_AGREES = 0.99
 AGREES = {"strong": 0.97, "weak": 0.7}  # how often a word of this strength goes with its side's label in training
 Row = dict[str, str | int]
 Rows = Iterator[Row]

@@ -9,7 +9,7 @@ from typing import Any
 import known_rows as rows
 import numpy as np
 import yaml
-from known_cases import FLAT, Parts, Workshop, no_order, shortcut_in_the_head, shortcut_in_the_tail
+from known_cases import Parts, Workshop, no_order, shortcut_in_the_head, shortcut_in_the_tail
 from known_model import BASE, Judge, Scores
 from known_program import FULL, jaxtrunc, read_results, results_of
 from known_updates import Update, singular_values, truncated
@@ -52,10 +52,10 @@ def head(workshop: Workshop, task: Path, folder: Path) -> Known:
 def flat(workshop: Workshop, task: Path, folder: Path) -> Known:
     """(c): order that carries nothing."""
     judge = Judge(workshop.base, task)
-    update = no_order(workshop, judge)
-    spread = max(np.ptp(s[:, :FLAT]) / s.max() for s in singular_values(update).values())
-    results = _swept(workshop, task, update, folder, "0,1,2,4,8,10,12,14,17")
-    return Known(results, judge(update), UNKNOWN, {"rank": FLAT, "spread": float(spread)})
+    update, rank = no_order(workshop, judge)
+    spread = max(np.ptp(s[:, :rank]) / s.max() for s in singular_values(update).values())
+    results = _swept(workshop, task, update, folder, f"0,1,2,4,8,10,12,14,{rank}")
+    return Known(results, judge(update), UNKNOWN, {"rank": rank, "spread": float(spread)})
 
 
 def rounded(workshop: Workshop, folder: Path, dtype: str) -> Known:
