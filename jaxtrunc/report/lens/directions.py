@@ -65,8 +65,8 @@ def _coherent(pole: Facts) -> bool:
 
 
 def _flags(entry: Facts) -> str:
-    said = [FLAGS.get(flag, flag.replace("_", " ")) for flag in entry["flags"]]
-    return ", ".join(said + ([f"block {entry['block']}"] if entry["block"] is not None else []))
+    said = [FLAGS[flag] for flag in entry["flags"]]
+    return ", ".join([*said, f"block {entry['block']}"] if entry["block"] is not None else said)
 
 
 def _pole(sign: str, pole: Facts) -> Pole:
