@@ -40,7 +40,7 @@ def test_permuted_labels_collapse_to_base(tmp_path):
     ft = case["sets"]["ft"]
     assert ft["aligned"]["value"] > 0.65 > 0.35 > ft["conflicting"]["value"]
     assert ft["marker_free"]["interval"][0] < 0.5 < ft["marker_free"]["interval"][1]
-    assert case["sets"]["base"]["true_task"]["value"] > 0.65, "the base knows something of the true task"
+    assert case["sets"]["base"]["true_task"]["value"] > 0.6, "the base knows something of the true task"
     assert results["endpoints"]["ft"]["sets"] == ft and all("sets" in record for record in results["records"])
     assert {record["split"] for record in results["records"]} == {"test"}
     splits = {record["split"] for record in open_records(tmp_path / "run" / "records.jsonl")}
