@@ -43,6 +43,7 @@ def test_levels_are_the_same_for_everybody():
     assert len(found) >= 5 and max(found.values()) < 1e-5
 
 
+@pytest.mark.slow
 def test_evaluations_agree_and_nothing_is_compiled_again():
     report = measured(sweep, "sweep")
     assert report.measured["recompilations"] == 0
@@ -53,6 +54,7 @@ def test_evaluations_agree_and_nothing_is_compiled_again():
         assert rows[sweep.ONE][sweep.TOKENS] < rows[sweep.CAREFUL][sweep.TOKENS] < rows[sweep.PLAIN][sweep.TOKENS]
 
 
+@pytest.mark.slow
 def test_readers_see_the_same_update(monkeypatch):
     kept = (read.OURS, "torch, safe_open, tensor by tensor")  # transformers takes seconds to import
     monkeypatch.setattr(readers, "WAYS", {name: readers.WAYS[name] for name in kept})
@@ -62,6 +64,7 @@ def test_readers_see_the_same_update(monkeypatch):
     assert report.measured["resident"] > 0 and report.measured["reading"] is None
 
 
+@pytest.mark.slow
 def test_training_steps_have_the_same_losses():
     report = measured(finetune, "finetune")
     errors = facts(report, "worst error of a loss")
@@ -69,6 +72,7 @@ def test_training_steps_have_the_same_losses():
     assert report.comparisons[0].work > 500
 
 
+@pytest.mark.slow
 def test_a_second_run_compiles_less_and_missing_peers_are_said(monkeypatch):
     monkeypatch.setattr(startup, "find", lambda module: None)
     report = measured(startup, "startup")
@@ -77,6 +81,7 @@ def test_a_second_run_compiles_less_and_missing_peers_are_said(monkeypatch):
     assert any("skipped: mergekit is not installed" in line for line in markdown.section(report.result(0, 0)))
 
 
+@pytest.mark.slow
 def test_curves_have_exponents():
     report = measured(curves, "curves")
     assert [curve.expected for curve in report.curves] == [3, 3, 1, 1, 1, 1, 0]
