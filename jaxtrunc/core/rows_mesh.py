@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -83,7 +84,7 @@ def _place(rows: Rows, mesh: Mesh) -> jax.Array:
     each = -(-count // mesh.size)
     each = each if each <= CHUNK else -(-each // CHUNK) * CHUNK
 
-    def part(index: tuple[slice, ...]) -> np.ndarray:
+    def part(index: Any) -> np.ndarray:
         start = index[0].start or 0
         found = np.asarray(rows[start : min(start + each, count)])
         return np.concatenate([found, np.zeros((each - len(found), width), found.dtype)])

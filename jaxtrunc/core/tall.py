@@ -33,7 +33,10 @@ class TallSVD:
 class Passes(Protocol):
     """The two sums over all rows of X, whose products are rounded to `dtype`."""
 
-    dtype: type[np.floating]
+    @property
+    def dtype(self) -> type[np.floating]:
+        """float64, or float32 where the devices have nothing wider."""
+        ...
 
     def gram(self, basis: np.ndarray | None = None) -> np.ndarray:
         """(X·basis)ᵀ(X·basis) in float64; XᵀX without a basis."""

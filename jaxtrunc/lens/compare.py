@@ -64,7 +64,7 @@ def _unchanged(base: Audit, tuned: Audit, rows: Alignment) -> bool:
 
 def _movers(moved: Moves, base: Audit, rows: Alignment, listed: int) -> list[dict[str, Any]]:
     order = np.argsort(-moved.change, kind="stable")[:listed]
-    return [{"id": int(rows.ours[at]), "token": base.vocabulary.texts[rows.ours[at]], "change": moved.change[at],
+    return [{"id": int(rows.ours[at]), "token": base.vocabulary.texts[int(rows.ours[at])], "change": moved.change[at],
              "cos": moved.cosine[at]} for at in order if moved.change[at] > 0]
 
 

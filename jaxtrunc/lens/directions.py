@@ -54,7 +54,7 @@ def _pool(rows: Rows, svd: VocabSVD, eligible: np.ndarray, seed: int) -> np.ndar
 
 def _pole(ids: np.ndarray, projections: np.ndarray, rows: np.ndarray, mean: np.ndarray, null: np.ndarray, vocabulary: Vocabulary,
           digests: np.ndarray) -> dict[str, Any]:
-    tokens, cohesion = vocabulary.show(ids), vcs(rows)
+    tokens, cohesion = vocabulary.show(ids.tolist()), vcs(rows)
     scripts, entropy = script_mix(tokens)
     return {"ids": ids, "tokens": tokens, "projections": projections, "categories": vocabulary.categories[ids],
             "vcs": cohesion, "vcs_centred": vcs(rows - mean), "vcs_null_mean": null[0], "vcs_null_sd": null[1],

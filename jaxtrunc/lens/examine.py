@@ -33,7 +33,7 @@ def examine(rows: Rows, name: str = "head") -> Examined:
     """
     digest, parts, faults = hashlib.sha256(), [], list[int]()
     for data, found in each_chunk(rows, _look):
-        digest.update(data)
+        digest.update(data.data)
         parts.append(found)
         faults += found.faults
     if faults:

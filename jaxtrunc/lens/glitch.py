@@ -85,7 +85,7 @@ def glitch_lists(found: Glitches, scores: Scores, vocabulary: Vocabulary, settin
 
     def entries(order: np.ndarray, values: np.ndarray) -> list[dict[str, Any]]:
         ids = order[~np.isnan(values[order])][: settings.listed].tolist()
-        return [_entry(token, values[token], found, scores, vocabulary, sizes.get(token, 1)) for token in ids]
+        return [_entry(token, float(values[token]), found, scores, vocabulary, sizes.get(token, 1)) for token in ids]
 
     high, low = (np.where(sign * z > settings.flag_z, sign * z, np.nan) for sign in (1, -1))
     return {name: entries(np.argsort(-values, kind="stable"), values)

@@ -18,7 +18,7 @@ def match_directions(base: Audit, tuned: Audit, rows: Alignment) -> tuple[list[d
     """
     cosines = base.svd.v[:, : base.svd.k].T @ tuned.svd.v[:, : tuned.svd.k]
     pairs = zip(*linear_sum_assignment(-np.abs(cosines)), strict=True)
-    return [_pair(base, tuned, rows, int(i), int(j), cosines[i, j]) for i, j in pairs], np.abs(cosines)
+    return [_pair(base, tuned, rows, int(i), int(j), float(cosines[i, j])) for i, j in pairs], np.abs(cosines)
 
 
 def _pair(base: Audit, tuned: Audit, rows: Alignment, i: int, j: int, cosine: float) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def lens(ref: str, out_path: Path | None, request: LensRequest) -> None:
     with new_directory(out) as staged, progress("lens", 3 if tuned is None else 5) as advance:
         facts, arrays = audited(model, tuned, request, advance)
         facts["gates"] = judge(gates, facts)
-        np.savez(staged / "lens.npz", **arrays)
+        np.savez(staged / "lens.npz", allow_pickle=False, **arrays)
         facts = jsonio.strict(facts)
         jsonio.write_json(staged / "lens.json", facts)
         write_lens_page(staged, facts)
