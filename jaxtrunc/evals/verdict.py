@@ -98,6 +98,9 @@ def judge(evidence: Evidence) -> tuple[str, list[str]]:
     untested = _untested(evidence)
     if untested:
         return "not tested", untested
+    if evidence.flat_share > MOSTLY_FLAT:
+        return "not specific to the spectrum", [f"the spectrum is flat in {evidence.flat_share:.0%} of the matrices: "
+                                                "which components top_k keeps there is decided by rounding"]
     reduced = _above(evidence.reduction, 1)
     decoupled = evidence.decoupling.get("top_k")
     if _inside(decoupled, COLLAPSE_WITHIN) and not reduced:
@@ -136,9 +139,6 @@ def _untested(evidence: Evidence) -> list[str]:
 def _against_controls(evidence: Evidence) -> tuple[str, list[str]]:
     """R(k*), L(k*) and decoupling hold: is it the spectrum?"""
     reasons = ["the interval of R(k*) is above 1", "the loss at k* is below 2 points", "decoupling of top_k is above 0"]
-    if evidence.flat_share > MOSTLY_FLAT:
-        return "not specific to the spectrum", [*reasons, f"but the spectrum is flat in {evidence.flat_share:.0%} of the matrices: "
-                                                "which components top_k keeps there is decided by rounding"]
     known = {name: entry for name, entry in evidence.advantage.items() if entry and entry["interval"] is not None}
     behind = [name for name, entry in known.items() if not _above(entry, 0)]
     rivals = [name for name in known if name.endswith("interpolate")]

@@ -11,8 +11,8 @@ from jaxtrunc.report.study import Entry, Estimate, Results
 HEADLINES = {
     "supported": ("good", "Supported in this run: keeping the leading components of the update shrank the gap at small "
                           "loss, and no control compared did as well at matched accuracy."),
-    "not specific to the spectrum": ("mixed", "The gap shrank, but not because of the spectrum: scaling the whole update "
-                                              "down is not shown to do worse at matched accuracy."),
+    "not specific to the spectrum": ("mixed", "What was found is not due to the spectrum: either scaling the whole update down "
+                                              "does no worse at matched accuracy, or the spectrum is flat and has no order."),
     "refuted": ("bad", "Refuted in this run: keeping the leading components of the update did not reduce the gap ahead "
                        "of accuracy."),
     "collapse to base": ("bad", "Collapse to base: truncation only slides the model back from fine-tuned to base; "

@@ -38,7 +38,7 @@ def test_permuted_labels_collapse_to_base(tmp_path):
     case = verdict["boundary"]
     assert case["variant"] == "permuted" and case["least_cell"] >= 500
     ft = case["sets"]["ft"]
-    assert ft["aligned"]["value"] > 0.65 > 0.35 > ft["conflicting"]["value"]
+    assert ft["aligned"]["value"] > 0.6 > 0.4 > ft["conflicting"]["value"]
     assert ft["marker_free"]["interval"][0] < 0.5 < ft["marker_free"]["interval"][1]
     assert case["sets"]["base"]["true_task"]["value"] > 0.6, "the base knows something of the true task"
     assert results["endpoints"]["ft"]["sets"] == ft and all("sets" in record for record in results["records"])
