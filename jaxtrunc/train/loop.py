@@ -7,21 +7,21 @@ from pathlib import Path
 
 from jax.sharding import Mesh
 
+from jaxtrunc.core.checkpoints import CheckpointStore
 from jaxtrunc.core.errors import InputError, Interrupted, RunFailed
 from jaxtrunc.core.mesh import batch_divisor
 from jaxtrunc.core.progress import progress, say
+from jaxtrunc.core.stopping import agreement, stop_request
 from jaxtrunc.core.trees import Params
 from jaxtrunc.data import Stream
 from jaxtrunc.train.batches import step_batch
 from jaxtrunc.train.bookmark import Bookmark
-from jaxtrunc.train.checkpoints import CheckpointStore
 from jaxtrunc.train.layout import optimiser_state
 from jaxtrunc.train.metrics import MetricsLog
 from jaxtrunc.train.optimiser import adamw, learning_rate
 from jaxtrunc.train.scope import Flat, merge
 from jaxtrunc.train.settings import TrainSettings
 from jaxtrunc.train.step import LossSum, Step, TrainState, make_step
-from jaxtrunc.train.stopping import agreement, stop_request
 from jaxtrunc.train.utilisation import Work
 
 Validate = Callable[[Params], float]

@@ -15,13 +15,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from lora_rows import RandomStream, make_batch, noisy
 
+from jaxtrunc.core.checkpoints import CheckpointStore
 from jaxtrunc.core.errors import RunFailed
 from jaxtrunc.core.mesh import compute_mesh
 from jaxtrunc.core.trees import flatten, unflatten
 from jaxtrunc.models import DecoderConfig, Execution, RopeConfig, abstract_params, factor_path, hf_names, hidden_states, leaf_class
 from jaxtrunc.train import TrainSettings
 from jaxtrunc.train.batches import step_batch
-from jaxtrunc.train.checkpoints import CheckpointStore
 from jaxtrunc.train.finetune import _loss as full_loss
 from jaxtrunc.train.layout import optimiser_state
 from jaxtrunc.train.lora import Adapter, Target, _loss, train_lora

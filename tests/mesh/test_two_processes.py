@@ -15,11 +15,11 @@ from runs import losses, train, whole
 from test_epoch_rows import ROWS
 from tiny import CONFIG
 
+from jaxtrunc.core.checkpoints import CheckpointStore
 from jaxtrunc.core.mesh import compute_mesh
 from jaxtrunc.core.trees import flatten
 from jaxtrunc.evals import Scorer
 from jaxtrunc.models import Execution, to_hf
-from jaxtrunc.train.checkpoints import CheckpointStore
 from jaxtrunc.train.pretrain import first_params
 
 pytestmark = pytest.mark.slow

@@ -7,9 +7,9 @@ import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxtrunc.core.checkpoints import CheckpointStore
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.train.checkpoints import CheckpointStore
-from jaxtrunc.train.fingerprint import fingerprint
+from jaxtrunc.core.fingerprint import fingerprint
 
 
 def arrays():

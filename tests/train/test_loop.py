@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from tiny import CopyStream
 
+from jaxtrunc.core.checkpoints import CheckpointStore
 from jaxtrunc.core.errors import InputError, RunFailed
 from jaxtrunc.core.mesh import compute_mesh, param_shardings
 from jaxtrunc.core.trees import flatten, unflatten
 from jaxtrunc.data import TrainBatch
 from jaxtrunc.models import leaf_class
 from jaxtrunc.train import PretrainSettings, TrainSettings
-from jaxtrunc.train.checkpoints import CheckpointStore
 from jaxtrunc.train.finetune import finetune
 from jaxtrunc.train.pretrain import pretrain
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxtrunc.train.stopping import stop_request
+from jaxtrunc.core.stopping import stop_request
 
 SCRIPT = Path(__file__).parent / "one_run.py"
 

@@ -7,7 +7,7 @@ import jax
 import orbax.checkpoint.experimental.v1 as ocp
 
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.train.fingerprint import fingerprint
+from jaxtrunc.core.fingerprint import fingerprint
 
 FINGERPRINT = "fingerprint"
 
