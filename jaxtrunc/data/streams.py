@@ -75,32 +75,28 @@ class Stream:
         raise NotImplementedError
 
 
-class TrainStream(Stream):
-    """Prompt and answer of each example, what all prompts begin with apart; loss on the label tokens and the end of turn only.
+class AnswerStream(Stream):
+    """Prompts with an answer each, what all prompts begin with apart; loss on the answers only.
 
     Args:
-      examples: `[example.for_training() for example in …]`; attributes do not come this far.
-      prompter: makes the prompts and says which tokens answer them.
+      ids: of the rows.
+      prompts: their tokens; none may be empty.
+      answers: the tokens to be learned, the end of turn among them; it is predicted, never read.
       batch_size: rows per batch; the last batch of an epoch is filled up with rows without loss.
       seed: decides, with the epoch's number, the order.
       max_shapes: largest number of batch widths (each costs a compilation).
     """
 
-    def __init__(self, examples: Sequence[TrainExample], prompter: Prompter, batch_size: int, seed: int,
-                 max_shapes: int = 6, multiple_of: int = 8) -> None:
+    def __init__(self, ids: Sequence[str], prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], batch_size: int,
+                 seed: int, max_shapes: int = 6, multiple_of: int = 8) -> None:
         super().__init__(seed)
-        if not examples:
-            raise InputError(f"{prompter.task.origin}: there are no training rows")
         self.batch_size = batch_size
-        self._ids = [example.id for example in examples]
-        prompts = [encoded.input_ids for encoded in prompter.encode(examples)]
+        self._ids, self._answers = ids, answers
         self._prefix = np.array(shared_prefix(prompts), np.int32)
         self._prompts = [prompt[len(self._prefix):] for prompt in prompts]
-        self._answers = [(*prompter.continuations[example.label], prompter.end_of_turn) for example in examples]
-        # the end of turn is predicted, never read
         self._lengths = [len(p) + len(a) - 1 for p, a in zip(self._prompts, self._answers, strict=True)]
         self.widths = bucket_widths(self._lengths, max_shapes, multiple_of)
-        self.batches_per_epoch = -(-len(examples) // batch_size)
+        self.batches_per_epoch = -(-len(ids) // batch_size)
 
     def _plan(self, rng: np.random.Generator) -> list[tuple[int, list[int]]]:
         plan = plan_batches(self._lengths, rng.permutation(len(self._ids)), self.widths, self.batch_size)
@@ -119,3 +115,20 @@ class TrainStream(Stream):
             ids=tuple(self._ids[row] for row in rows),
             prefix=self._prefix,
         )
+
+
+class TrainStream(AnswerStream):
+    """Prompt and answer of each example of a task; loss on the label tokens and the end of turn only.
+
+    Args:
+      examples: `[example.for_training() for example in …]`; attributes do not come this far.
+      prompter: makes the prompts and says which tokens answer them.
+    """
+
+    def __init__(self, examples: Sequence[TrainExample], prompter: Prompter, batch_size: int, seed: int,
+                 max_shapes: int = 6, multiple_of: int = 8) -> None:
+        if not examples:
+            raise InputError(f"{prompter.task.origin}: there are no training rows")
+        prompts = [encoded.input_ids for encoded in prompter.encode(examples)]
+        answers = [(*prompter.continuations[example.label], prompter.end_of_turn) for example in examples]
+        super().__init__([example.id for example in examples], prompts, answers, batch_size, seed, max_shapes, multiple_of)

@@ -19,7 +19,7 @@ import transformers.models.auto.tokenization_auto  # noqa: F401
 
 from jaxtrunc.adapters import load
 from jaxtrunc.cli import main
-from jaxtrunc.data import prompts
+from jaxtrunc.data import chat
 
 MORE_MEMORY = 1 << 30
 
@@ -43,7 +43,7 @@ def answer(arguments: list[str]) -> dict:
 
 
 if __name__ == "__main__":
-    prompts.TEMPLATE_SECONDS = load.PATTERN_SECONDS = 1  # instead of 10 and 5
+    chat.TEMPLATE_SECONDS = load.PATTERN_SECONDS = 1  # instead of 10 and 5
     confine()
     for command in json.loads(Path(sys.argv[1]).read_text()):
         print(json.dumps(answer(command)), flush=True)
