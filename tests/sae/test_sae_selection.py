@@ -10,7 +10,7 @@ import scipy.stats
 
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.sae.selection import POOLINGS, ClassSums, LabelPermutations, Pooled, pool, select, shuffled
-from jaxtrunc.sae.selection.files import read_features, write_features
+from jaxtrunc.sae.selection.store import read_features, write_features
 
 N = 12
 POOL = jax.jit(pool, static_argnames="mode")
@@ -165,10 +165,10 @@ def test_the_shuffled_control_borrows_the_weights():
 def test_permutations_tell_real_differences_from_chance(mode):
     a, mask, aligned = responses(60)
     tests = LabelPermutations(aligned, N, seed=1)
-    for start in range(0, 60, 16):
-        batch, inside = a[start : start + 16], mask[start : start + 16]
-        filler = 16 - len(batch)
-        tests.add(POOL(np.pad(batch, ((0, filler), (0, 0), (0, 0))), np.pad(inside, ((0, filler), (0, 0))), mode=mode))
+    order = np.random.default_rng(8).permutation(60)
+    for start in range(0, 60, 12):  # each batch ends with three filler rows
+        batch = order[start : start + 12]
+        tests.add(POOL(np.pad(a[batch], ((0, 3), (0, 0), (0, 0))), np.pad(mask[batch], ((0, 3), (0, 0))), mode=mode))
     found = select(sums_of(a, mask, aligned, mode, 60), budget=N, permutations=tests)
     assert found.p is not None and found.p_max is not None
     real = np.isin(found.index, [3, 7])

@@ -6,7 +6,6 @@ Whole examples keep their pooled activations and exchange labels, so that tokens
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxtrunc.core.errors import InputError
 from jaxtrunc.sae.selection.pooling import Pooled
 
 DRAWS = 200
@@ -14,7 +13,7 @@ ROUNDING = 1e-12
 
 
 class LabelPermutations:
-    """Class sums under `draws` random labellings with the same class sizes; add the batches in the order of `aligned`.
+    """Class sums under `draws` random labellings with the same class sizes; add the batches in whatever order they come.
 
     Holds draws × n numbers in float64, and no activation.
 
@@ -31,30 +30,24 @@ class LabelPermutations:
         self._position = 0
 
     def add(self, pooled: Pooled) -> None:
-        """Take in the next examples: B rows, filler rows at the end of the last batch allowed."""
-        units = np.asarray(pooled.units, np.float64)
+        """Take in the next examples; rows without tokens (filler) are passed over."""
+        real = np.asarray(pooled.units) > 0
+        units, value = np.asarray(pooled.units, np.float64)[real], np.asarray(pooled.value, np.float64)[real]
         labels = self._labels[:, self._position : self._position + len(units)]
-        count = labels.shape[1]
-        value = np.where(units[:, None] > 0, np.asarray(pooled.value, np.float64), 0)
-        if units[count:].any():
-            raise ValueError(f"more examples than the {self._labels.shape[1]} labels given")
-        self._aligned += labels @ value[:count]
-        self._aligned_units += labels @ units[:count]
+        if labels.shape[1] < len(units):
+            raise ValueError(f"more examples than the {self._labels.shape[1]} that were announced")
+        self._aligned += labels @ value
+        self._aligned_units += labels @ units
         self._whole += value.sum(axis=0)
         self._whole_units += units.sum()
-        self._position += count
+        self._position += len(units)
 
     def p_values(self, difference: Float[np.ndarray, " n"]) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """P-values of |difference of the class means|: of each feature alone, and of each against the largest of all features.
 
         The second controls the chance of any false feature (Westfall and Young's max statistic). The least possible value is
         1/(draws + 1), for the true labelling is one of the possible ones.
-
-        Raises:
-          InputError: the examples seen are not those announced.
         """
-        if self._position != self._labels.shape[1]:
-            raise InputError(f"permutation test: {self._position} examples were added, {self._labels.shape[1]} were announced")
         others = self._whole_units - self._aligned_units
         with np.errstate(invalid="ignore", divide="ignore"):
             drawn = np.abs(self._aligned / self._aligned_units[:, None] - (self._whole - self._aligned) / others[:, None])
