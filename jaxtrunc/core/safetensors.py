@@ -195,10 +195,10 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
 
 
 def _stays(file: Path) -> bool:
-    """Whether `file` lies, links followed, in its folder, or in REPO/blobs if the folder is REPO/snapshots/REVISION."""
+    """Whether `file` lies, links followed, in its folder, or in REPO/blobs if the folder lies in REPO/snapshots."""
     folder, target = file.parent.resolve(), file.resolve()
-    blobs = folder.parent.parent / "blobs"
-    return target.is_relative_to(folder) or (folder.parent.name == "snapshots" and target.is_relative_to(blobs))
+    blobs = [parent.parent / "blobs" for parent in folder.parents if parent.name == "snapshots"]
+    return any(target.is_relative_to(place) for place in (folder, *blobs))
 
 
 def _parse_header(file: Path, raw: bytes) -> dict[str, Any]:

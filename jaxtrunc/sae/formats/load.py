@@ -1,0 +1,48 @@
+"""A directory → an autoencoder: which format it is, whether it belongs to the site that is asked for, and its decoder's norm."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.rundir import sha256
+from jaxtrunc.sae.fold import fold_decoder_norm
+from jaxtrunc.sae.formats import gemma_scope, llama_scope, saelens, sparsify
+from jaxtrunc.sae.sae import SAE
+from jaxtrunc.sae.sites import Site
+
+FORMATS = {"gemma_scope": gemma_scope, "saelens": saelens, "llama_scope": llama_scope, "sparsify": sparsify}
+
+
+def load_sae(directory: Path, *, site: Site | None = None, fold: bool = True) -> SAE:
+    """The autoencoder in a local directory of Gemma Scope, SAELens, Llama Scope or sparsify, float32.
+
+    Args:
+      site: where it is to be used; None: where its files say, if they do (`meta` holds `site` then).
+      fold: give the decoder rows norm one, as `fold_decoder_norm` does.
+
+    Raises:
+      InputError: no such format; a file that is damaged, lacks a key, holds one transposed or not finite; settings that would
+        compute something else; a transcoder; another site than `site`.
+    """
+    name = _format(directory)
+    sae = FORMATS[name].read(directory)
+    said = sae.facts.get("site")
+    if site is not None and said not in (None, str(site)):
+        raise InputError(f"{directory}: belongs to {said}, not to {site}; give the autoencoder of that site")
+    facts = sae.facts | ({"site": str(site)} if site else {})
+    facts |= {"format": name, "id": f"sha256:{sha256(directory / FORMATS[name].FILES[-1])}"}
+    sae = replace(sae, meta=tuple(sorted(facts.items())))
+    return fold_decoder_norm(sae) if fold else sae
+
+
+def _format(directory: Path) -> str:
+    """The format whose files are all there."""
+    if not directory.is_dir():
+        there = "a file" if directory.exists() else "nothing"
+        raise InputError(f"{directory}: expected the directory of an autoencoder, found {there}")
+    found = [name for name, module in FORMATS.items() if all((directory / file).exists() for file in module.FILES)]
+    if len(found) != 1:
+        wanted = "; ".join(f"{name}: {' and '.join(module.FILES)}" for name, module in FORMATS.items())
+        raise InputError(f"{directory}: holds {'the files of ' + ' and '.join(found) if found else 'no autoencoder'}; "
+                         f"expected those of one format ({wanted})")
+    return found[0]
