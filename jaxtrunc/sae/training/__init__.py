@@ -1,0 +1,1 @@
+"""Training a sparse autoencoder: settings, shuffled buffer, losses, the loop `jaxtrunc.sae.training.loop.train_sae`."""

@@ -1,0 +1,94 @@
+"""What a training step changes, how it begins, and where it lies."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxtrunc.sae.sharding import DICTIONARY
+from jaxtrunc.sae.training.losses.parts import Params
+from jaxtrunc.sae.training.optimiser import optimiser
+from jaxtrunc.sae.training.settings import SAETraining
+
+FIRST_THRESHOLD = 1e-3
+AXIS_OF_LATENTS = {"w_enc": 1, "w_dec": 0, "b_enc": 0, "log_threshold": 0, "silent": 0}
+
+
+class SAEState(NamedTuple):
+    """Everything a checkpoint holds.
+
+    Attributes:
+      params: of activations κ·x.
+      optimiser: Adam's moments.
+      silent: (n,) int32, activations since each latent was last active, at most `dead_tokens`.
+      threshold: scalar, batchtopk's running threshold; 0: none yet.
+      scale: scalar, κ.
+      step: scalar int32, finished steps.
+    """
+
+    params: Params
+    optimiser: Any
+    silent: jax.Array
+    threshold: jax.Array
+    scale: jax.Array
+    step: jax.Array
+
+
+def first_state(settings: SAETraining, mean: np.ndarray, square: float, mesh: Mesh | None) -> SAEState:
+    """Random unit rows, W_dec = W_encᵀ, b_dec the data's mean, κ such that mean‖κ·x‖² = 1.
+
+    The encoder of jumprelu does not subtract b_dec; its b_enc begins at −b_dec W_enc, so that it does so at the start.
+
+    Args:
+      settings: size and kind.
+      mean: (d,) of the data.
+      square: the data's mean squared norm.
+      mesh: one axis `dictionary`; None: one device.
+    """
+    def make(key: jax.Array, mean: jax.Array, scale: jax.Array) -> SAEState:
+        rows = jax.random.normal(key, (settings.n, len(mean)))
+        rows /= jnp.linalg.norm(rows, axis=1, keepdims=True)
+        params = {"w_enc": rows.T, "w_dec": rows, "b_enc": jnp.zeros(settings.n), "b_dec": scale * mean}
+        if settings.kind == "jumprelu":
+            params |= {"b_enc": -(params["b_dec"] @ params["w_enc"]),
+                       "log_threshold": jnp.full(settings.n, jnp.log(FIRST_THRESHOLD))}
+        return SAEState(params, optimiser(settings).init(params), jnp.zeros(settings.n, jnp.int32), jnp.float32(0), scale,
+                        jnp.int32(0))
+
+    arguments = jax.random.key(settings.seed), jnp.asarray(mean, jnp.float32), jnp.float32(square**-0.5)
+    return jax.jit(make, out_shardings=layout(jax.eval_shape(make, *arguments), mesh))(*arguments)
+
+
+def layout(state: SAEState, mesh: Mesh | None) -> Any:
+    """Shardings like `state`: what has an axis of latents is divided along it, the rest is everywhere; None without a mesh.
+
+    Everything stays whole where the number of latents is no multiple of the number of devices.
+    """
+    if mesh is None:
+        return None
+    divides = state.silent.size % mesh.shape[DICTIONARY] == 0
+
+    def of(path: Any, _: Any) -> NamedSharding:
+        axis = AXIS_OF_LATENTS.get(_name(path))
+        return NamedSharding(mesh, P() if axis is None or not divides else P(*(None,) * axis, DICTIONARY))
+
+    return jax.tree_util.tree_map_with_path(of, state)
+
+
+def per_latent(moments: optax.OptState, factor: jax.Array) -> optax.OptState:
+    """Adam's moments with those of each latent multiplied by `factor` (n,)."""
+    def scaled(path: Any, leaf: jax.Array) -> jax.Array:
+        axis = AXIS_OF_LATENTS.get(_name(path))
+        return leaf if axis is None else leaf * jnp.expand_dims(factor, [i for i in range(leaf.ndim) if i != axis])
+
+    return jax.tree_util.tree_map_with_path(scaled, moments)
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    """Key of the last dictionary, or name of the last field, on the way to a leaf."""
+    last = path[-1]
+    return str(getattr(last, "key", getattr(last, "name", "")))

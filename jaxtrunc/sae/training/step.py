@@ -1,0 +1,60 @@
+"""One optimiser step as one compiled function."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxtrunc.sae.training.losses import LOSSES
+from jaxtrunc.sae.training.losses.parts import Now
+from jaxtrunc.sae.training.optimiser import optimiser, sparsity, unit_rows
+from jaxtrunc.sae.training.resample import is_due, resample
+from jaxtrunc.sae.training.settings import SAETraining
+from jaxtrunc.sae.training.state import SAEState, layout
+
+MEMORY = 0.999  # of the running threshold of batchtopk
+
+
+class Measured(NamedTuple):
+    """Scalars of one step, still on the device: loss, fraction of variance unexplained, active latents, share of dead ones."""
+
+    loss: jax.Array
+    fvu: jax.Array
+    l0: jax.Array
+    dead: jax.Array
+
+
+Step = Callable[[SAEState, jax.Array], tuple[SAEState, Measured]]
+
+
+def make_step(settings: SAETraining, state: SAEState, mesh: Mesh | None) -> Step:
+    """(state, activations (batch, d) as they come) → (new state, what was measured); the state passed in is consumed."""
+    def step(state: SAEState, x: jax.Array) -> tuple[SAEState, Measured]:
+        return _step(state, x, settings)
+
+    out = None if mesh is None else (layout(state, mesh), NamedSharding(mesh, P()))
+    return jax.jit(step, donate_argnums=0, out_shardings=out)
+
+
+def _step(state: SAEState, x: jax.Array, settings: SAETraining) -> tuple[SAEState, Measured]:
+    x = state.scale * x
+    now = Now(state.silent >= settings.dead_tokens, sparsity(settings, state.step))
+    (loss, seen), gradient = jax.value_and_grad(LOSSES[settings.kind], has_aux=True)(state.params, x, now, settings)
+    updates, moments = optimiser(settings).update(gradient, state.optimiser, state.params)
+    silent = jnp.where(seen.fired, 0, jnp.minimum(state.silent + len(x), settings.dead_tokens))
+    params = unit_rows(optax.apply_updates(state.params, updates))  # type: ignore[arg-type]
+    state = SAEState(params, moments, silent, _running(state.threshold, seen.least), state.scale, state.step + 1)
+    measured = Measured(loss, seen.unexplained, seen.l0, jnp.mean(silent >= settings.dead_tokens))
+    if settings.resample:
+        state = jax.lax.cond(is_due(settings, state.step), lambda: resample(state, x, seen.errors, settings), lambda: state)
+    return state, measured
+
+
+def _running(threshold: jax.Array, least: jax.Array) -> jax.Array:
+    """Running mean of the smallest positive activation of a batch, which begins with the first; a batch without one is skipped."""
+    mean = jnp.where(threshold == 0, least, MEMORY * threshold + (1 - MEMORY) * least)
+    return jnp.where(jnp.isfinite(least), mean, threshold)
