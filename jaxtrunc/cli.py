@@ -15,7 +15,7 @@ from jaxtrunc import __version__
 from jaxtrunc.core import cluster, supervise
 from jaxtrunc.core.errors import InputError, Interrupted, JaxtruncError
 from jaxtrunc.core.progress import complain, set_quiet
-from jaxtrunc.verbs import VERBS, Verb
+from jaxtrunc.verbs import GROUPS, VERBS, Verb
 
 DESCRIPTION = """What fine-tuning wrote into a model's weights.
 
@@ -94,12 +94,15 @@ def parse(arguments: list[str]) -> Verb:
     """
     import tyro
 
+    verbs, prog, description = VERBS, "jaxtrunc", DESCRIPTION
+    if arguments[:1] and arguments[0] in GROUPS:
+        verbs, prog, description = GROUPS[arguments[0]], f"jaxtrunc {arguments[0]}", VERBS[arguments[0]].__doc__ or ""
+        arguments = arguments[1:]
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             return tyro.extras.subcommand_cli_from_dict(
-                VERBS, args=arguments, prog="jaxtrunc", description=DESCRIPTION,
-                config=(tyro.conf.FlagCreatePairsOff,))
+                verbs, args=arguments, prog=prog, description=description, config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as stop:
         if not stop.code:
             raise

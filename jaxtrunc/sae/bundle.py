@@ -1,6 +1,7 @@
 """A subspace as it is kept: NAME.npz with its arrays, NAME.json with its facts and the hash that ties the two together."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,10 +87,14 @@ class SubspaceBundle:
                 "config_hash": self.config_hash, "u_hash": _hash(self.u), "warnings": self.warnings}
 
 
-def write_bundle(stem: Path, bundle: SubspaceBundle) -> None:
-    """Write STEM.npz and STEM.json (dots in the last name are part of it); each appears whole, the JSON last."""
+def write_bundle(stem: Path, bundle: SubspaceBundle, more: Mapping[str, Any] | None = None) -> None:
+    """Write STEM.npz and STEM.json (dots in the last name are part of it); each appears whole, the JSON last.
+
+    Args:
+      more: facts that are kept beside those of the bundle.
+    """
     write_arrays(stem, {key: getattr(bundle, key) for key in ARRAYS})
-    write_json(_facts_file(stem), bundle.facts())
+    write_json(_facts_file(stem), {**(more or {}), **bundle.facts()})
 
 
 def read_bundle(stem: Path) -> SubspaceBundle:

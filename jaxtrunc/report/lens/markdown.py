@@ -20,24 +20,24 @@ def escape(text: str) -> str:
 def as_markdown(facts: Facts) -> str:
     """The whole report but its plots."""
     parts = [f"# Vocabulary lens: {escape(summary.headline(facts))}", *_opening(facts),
-             _grid("The head", tables.provenance(facts)), _grid("Spectrum", tables.spectrum(facts)),
-             _grid("Directions", directions.as_table(directions.directions(facts["directions"], facts["spectrum"])))]
-    parts += [_grid(head.title, Table(head.columns, [*head.rows, *rest.rows], note=head.note))
+             grid("The head", tables.provenance(facts)), grid("Spectrum", tables.spectrum(facts)),
+             grid("Directions", directions.as_table(directions.directions(facts["directions"], facts["spectrum"])))]
+    parts += [grid(head.title, Table(head.columns, [*head.rows, *rest.rows], note=head.note))
               for head, rest in tables.glitch_lists(facts)]
-    parts += [_grid("Rows that are bit for bit the same", tables.duplicates(facts)), _groups(facts)]
+    parts += [grid("Rows that are bit for bit the same", tables.duplicates(facts)), _groups(facts)]
     parts += [*_compared(facts), _worksheet(facts)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _opening(facts: Facts) -> list[str]:
     gates = [f"{'crossed' if crossed else 'held'}: {gate} (found {value})" for gate, value, crossed in tables.gates(facts)]
-    return [_bullets(facts["caveats"]), _section("Warnings", facts["warnings"]), _section("Gates", gates),
-            _section("What the numbers say", summary.sentences(facts))]
+    return [bullets(facts["caveats"]), section("Warnings", facts["warnings"]), section("Gates", gates),
+            section("What the numbers say", summary.sentences(facts))]
 
 
 def _groups(facts: Facts) -> str:
     rows: list[tuple[Cell, ...]] = [(group.name, group.meaning, group.ids, group.tokens) for group in tables.groups(facts)]
-    return _grid("Tokens with reasons of their own", Table(("group", "meaning", "ids", "tokens"), rows))
+    return grid("Tokens with reasons of their own", Table(("group", "meaning", "ids", "tokens"), rows))
 
 
 def _compared(facts: Facts) -> list[str]:
@@ -47,12 +47,12 @@ def _compared(facts: Facts) -> list[str]:
     poles: list[tuple[Cell, ...]] = [(fate.pole, fate.label, *fate.numbers, fate.tokens) for fate in comparison.persistence(found)]
     columns = ("pole", "label", "recovery", "cohesion, base", "cohesion, tuned", "median rank", "tokens")
     movers = comparison.movers(found)
-    return [f"## The tuned head\n\n{escape(found['heads'])}", _grid("", comparison.sources(found)),
-            _grid("Both spectra", comparison.spectra(facts["spectrum"], found["spectrum"])),
-            _grid("Principal angles", comparison.angles(found)), _grid("Matching of directions", comparison.matching(found)),
-            _grid("Persistence", Table(columns, poles)), _grid("New poles", comparison.new_poles(found)),
-            _grid("Movers", Table(movers[0].columns, [*movers[0].rows, *movers[1].rows])),
-            _grid("Directions of the change", directions.as_table(comparison.delta(found)))]
+    return [f"## The tuned head\n\n{escape(found['heads'])}", grid("", comparison.sources(found)),
+            grid("Both spectra", comparison.spectra(facts["spectrum"], found["spectrum"])),
+            grid("Principal angles", comparison.angles(found)), grid("Matching of directions", comparison.matching(found)),
+            grid("Persistence", Table(columns, poles)), grid("New poles", comparison.new_poles(found)),
+            grid("Movers", Table(movers[0].columns, [*movers[0].rows, *movers[1].rows])),
+            grid("Directions of the change", directions.as_table(comparison.delta(found)))]
 
 
 def _worksheet(facts: Facts) -> str:
@@ -61,15 +61,18 @@ def _worksheet(facts: Facts) -> str:
     return "## Root causes: a person chooses\n\n" + "".join(causes).rstrip()
 
 
-def _section(title: str, sentences: list[str]) -> str:
-    return f"## {title}\n\n{_bullets(sentences)}" if sentences else ""
+def section(title: str, sentences: list[str]) -> str:
+    """A heading and its sentences as a list; nothing without sentences."""
+    return f"## {title}\n\n{bullets(sentences)}" if sentences else ""
 
 
-def _bullets(sentences: Iterable[str]) -> str:
+def bullets(sentences: Iterable[str]) -> str:
+    """A list, every sentence escaped."""
     return "\n".join(f"- {escape(sentence)}" for sentence in sentences)
 
 
-def _grid(title: str, table: Table) -> str:
+def grid(title: str, table: Table) -> str:
+    """A table under its heading; nothing without rows."""
     if not table.rows:
         return ""
     lines = [_line(table.columns), _line(["---"] * len(table.columns), plain=True), *map(_line, table.rows)]

@@ -1,0 +1,1 @@
+"""What the verbs `jaxtrunc sae …` do."""

@@ -1,0 +1,85 @@
+"""The schema of `jaxtrunc sae run CONFIG`; values live in YAML files in configs/sae/. Paths are relative to the config file."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxtrunc.recipes.sae.settings import FeatureSettings, Init, Preset, SubspaceSettings
+
+
+@dataclass(frozen=True)
+class RefusalSources:
+    """Files that the rows of a refusal study are made from (`jaxtrunc/data/refusal_rows.py`).
+
+    Attributes:
+      advbench: rows with goal and target.
+      xstest: rows with prompt and label (safe, unsafe).
+      instructions: rows with instruction, input, output.
+      ratio: instructions per refusal in training.
+    """
+
+    advbench: str
+    xstest: str
+    instructions: tuple[str, ...] = ()
+    ratio: float = 0.25
+
+
+@dataclass(frozen=True)
+class SaeData:
+    """Rows. Either `refusals`, or all of `pairs`, `train` and `questions`.
+
+    Attributes:
+      text: rows with text, to train autoencoders on; with `refusals` their conversations are added.
+      pairs: rows with prompt, response and label or rating.
+      train: rows with prompt and response.
+      questions: rows with prompt, expected and set.
+      refusals: makes the three of them from public sets.
+    """
+
+    text: tuple[str, ...] = ()
+    pairs: str | None = None
+    train: str | None = None
+    questions: str | None = None
+    refusals: RefusalSources | None = None
+
+
+@dataclass(frozen=True)
+class AdapterEntry:
+    """One kind of adapter; `adapt` replaces values of the section adapt, such as {freeze_b: true}."""
+
+    init: Init
+    adapt: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SaeConfig:
+    """Everything that `jaxtrunc sae run` needs.
+
+    Attributes:
+      name: the default output directory is runs/NAME.
+      sites: where autoencoders are, and what adapters of their layers begin in.
+      autoencoders: site → directory of one that is there already; the others are trained.
+      sae, text: of training autoencoders (docs/sae.md).
+      features, subspace: how they are chosen and spanned.
+      adapt, train, answers: of all adapters (docs/sae.md).
+      adapters: each is trained once per seed.
+      preset: paper: what arXiv 2512.23260 does where it differs from the defaults here.
+      merge: write each adapter as a whole model too.
+    """
+
+    name: str
+    base_model: str
+    sites: tuple[str, ...]
+    data: SaeData
+    autoencoders: dict[str, str] = field(default_factory=dict)
+    sae: dict[str, Any] = field(default_factory=dict)
+    text: dict[str, Any] = field(default_factory=dict)
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    subspace: SubspaceSettings = field(default_factory=SubspaceSettings)
+    adapt: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
+    adapters: tuple[AdapterEntry, ...] = (AdapterEntry("subspace"), AdapterEntry("lora"))
+    seeds: tuple[int, ...] = (0, 1, 2)
+    preset: Preset | None = None
+    merge: bool = False
+    out_path: str | None = None
