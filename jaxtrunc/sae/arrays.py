@@ -1,14 +1,13 @@
 """Named arrays in an .npz file of our own: written whole or not at all, read without pickles."""
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from jaxtrunc.core.bounded import require_file
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.files import staging_name
+from jaxtrunc.sae.formats.weights import open_npz
 
 
 def write_arrays(stem: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -27,18 +26,14 @@ def read_arrays(stem: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     Raises:
       InputError: no such file, not an .npz, an array is missing, or a value is not finite.
     """
-    file = _file(stem)
-    require_file(file)
-    try:
-        with np.load(file, allow_pickle=False) as opened:
-            arrays = {name: opened[name] for name in names}
-    except KeyError as error:
-        raise InputError(f"{file}: {error.args[0]}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{file}: cannot be read as .npz ({error})") from None
+    weights = open_npz(_file(stem))
+    for name in names:
+        if name not in weights.shapes:
+            raise InputError(f"{weights.file}: has no array '{name}', expected {', '.join(names)}")
+    arrays = {name: weights.read(name) for name in names}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise InputError(f"{file}: array '{name}' has values that are not finite")
+            raise InputError(f"{weights.file}: array '{name}' has values that are not finite")
     return arrays
 
 

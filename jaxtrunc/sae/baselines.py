@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.sae.bases import orthonormal
+from jaxtrunc.sae.bases import orthonormal, short
 
 Basis = Float[np.ndarray, "d r"]
 
@@ -47,7 +47,7 @@ def pca_diff(aligned: Float[np.ndarray, "n d"], unaligned: Float[np.ndarray, "m 
     count = min(len(aligned), len(unaligned))
     first, second = (rows[rng.permutation(len(rows))[:count]].astype(np.float64) for rows in (aligned, unaligned))
     _check_rank(rank, min(count, first.shape[1]), "the number of pairs or the width")
-    return orthonormal(np.linalg.svd(_short(first - second), full_matrices=False)[2][:rank].T)
+    return orthonormal(np.linalg.svd(short(first - second), full_matrices=False)[2][:rank].T)
 
 
 def cov_diff(aligned: Float[np.ndarray, "n d"], unaligned: Float[np.ndarray, "m d"], rank: int) -> Basis:
@@ -71,11 +71,6 @@ def _centred(rows: np.ndarray) -> np.ndarray:
         raise InputError(f"cov_diff: {len(rows)} rows in one class, expected at least 2")
     wide = rows.astype(np.float64)
     return (wide - wide.mean(axis=0)) / np.sqrt(len(rows) - 1)
-
-
-def _short(rows: np.ndarray) -> np.ndarray:
-    """Rows with the same right singular vectors, no more of them than columns."""
-    return np.linalg.qr(rows, mode="r") if rows.shape[0] > rows.shape[1] else rows
 
 
 def _check_rank(rank: int, most: int, limit: str) -> None:

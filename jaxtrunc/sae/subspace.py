@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.sae.bases import orthonormal
+from jaxtrunc.sae.bases import orthonormal, short
 from jaxtrunc.sae.bundle import Origin, SubspaceBundle
 
 RANK, TAU = 16, 0.8
@@ -71,9 +71,7 @@ def _weighted(rows: np.ndarray, weights: np.ndarray | None, origin: Origin) -> t
 def _decomposed(rows: np.ndarray, rank: int, origin: Origin) -> tuple[np.ndarray, np.ndarray]:
     """All singular values in float64, and the `rank` leading right singular vectors as columns."""
     m, d = rows.shape
-    if m > d:
-        rows = np.linalg.qr(rows, mode="r")  # the same right side from a square matrix
-    singular_values, right = np.linalg.svd(rows, full_matrices=False)[1:]
+    singular_values, right = np.linalg.svd(short(rows), full_matrices=False)[1:]
     usable = int(np.sum(singular_values > DEPENDENT * singular_values[0]))
     if not 1 <= rank <= usable:
         raise InputError(f"subspace {origin.site}: rank {rank}, but {m} rows of width {d} span {usable} dimensions; "

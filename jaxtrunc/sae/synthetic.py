@@ -51,13 +51,17 @@ class Concepts:
         """Aligned minus unaligned mean of h in population."""
         return self.target.sum(axis=1) * (self.target_rate - self.rate) * sum(self.magnitudes) / 2
 
-    def sample(self, aligned: Bool[np.ndarray, " B"], rng: np.random.Generator) -> Float32[np.ndarray, "B d"]:
-        """One activation per row, of the class that `aligned` says."""
+    def activity(self, aligned: Bool[np.ndarray, " B"], rng: np.random.Generator) -> Float[np.ndarray, "B N"]:
+        """s of one row each, of the class that `aligned` says."""
         rates = np.full((2, self.w.shape[1]), self.rate)
         rates[1, : self.r] = self.target_rate
         active = rng.random((len(aligned), self.w.shape[1])) < rates[np.asarray(aligned, np.int64)]
-        s = np.where(active, rng.uniform(*self.magnitudes, active.shape), 0)
-        return (s @ self.w.T + self.noise * rng.standard_normal((len(aligned), self.w.shape[0]))).astype(np.float32)
+        return np.where(active, rng.uniform(*self.magnitudes, active.shape), 0)
+
+    def sample(self, aligned: Bool[np.ndarray, " B"], rng: np.random.Generator) -> Float32[np.ndarray, "B d"]:
+        """h = Ws + ξ of one row each."""
+        noise = self.noise * rng.standard_normal((len(aligned), self.w.shape[0]))
+        return (self.activity(aligned, rng) @ self.w.T + noise).astype(np.float32)
 
 
 class ConceptBatches:

@@ -222,6 +222,10 @@ def test_a_cut_array_file_is_refused(tmp_path):
     file.write_bytes(file.read_bytes()[:-200])
     with pytest.raises(InputError, match=r"x\.0\.npz"):
         read_features(tmp_path / "x.0")
+    sums.units = np.ones(3)
+    write_features(tmp_path / "x.0", select(sums_of(a, mask, aligned)), sums, {})
+    with pytest.raises(InputError, match=r"array 'units' has shape \(3,\)"):
+        read_features(tmp_path / "x.0")
 
 
 @pytest.mark.parametrize("settings, message", [

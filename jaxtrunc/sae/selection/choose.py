@@ -3,7 +3,7 @@
 Score of the paper (SAILS, arXiv 2512.23260): Δ_i = |mean over aligned of a_i − mean over unaligned of a_i|.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -45,8 +45,7 @@ class Selection:
 
     def kept(self, which: np.ndarray) -> "Selection":
         """Those at these positions, or where this mask is set."""
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Selection(**{name: None if column is None else column[which] for name, column in columns.items()})
+        return replace(self, **{name: column[which] for name, column in vars(self).items() if column is not None})
 
 
 def select(sums: ClassSums, *, score: str = "delta", budget: int | None = None, fraction: float | None = None,

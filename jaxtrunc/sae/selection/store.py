@@ -38,7 +38,7 @@ def read_features(stem: Path) -> tuple[Selection, ClassSums, dict[str, Any]]:
     facts = read_json(file)
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise InputError(f"{file}: expected selected features of format {FORMAT}; select again with this version")
-    sums = ClassSums(**read_arrays(stem, SUMS))
+    sums = _sums(stem)
     try:
         rows = facts["features"]
         columns = {name: np.array([_number(row[name]) for row in rows]) for name in COLUMNS
@@ -49,6 +49,16 @@ def read_features(stem: Path) -> tuple[Selection, ClassSums, dict[str, Any]]:
     if not rows or columns["index"].min() < 0 or columns["index"].max() >= sums.n:
         raise InputError(f"{file}: key 'features' must name features from 0 to {sums.n - 1}; select again")
     return Selection(**columns), sums, facts
+
+
+def _sums(stem: Path) -> ClassSums:
+    arrays = read_arrays(stem, SUMS)
+    n = arrays["total"].size // 2
+    for name, array in arrays.items():
+        expected = (2,) if name in ("units", "tokens") else (2, n)
+        if array.shape != expected:
+            raise InputError(f"{stem}.npz: array '{name}' has shape {array.shape}, expected {expected}; select again")
+    return ClassSums(**arrays)
 
 
 def _number(value: Any) -> float:
