@@ -1,6 +1,6 @@
 """Prompts, label words and what a model is trained to answer: everything that depends on the tokenizer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -48,8 +48,7 @@ class Prompter:
     def prompt(self, example: Example | TrainExample) -> str:
         """The string given to the tokenizer."""
         limit = self.task.max_text_tokens
-        lines = (f"{name}: {self.chat.cut(text, limit)}" for name, text in example.fields.items())
-        return self._frame("\n".join(lines))
+        return self._frame({name: self.chat.cut(text, limit) for name, text in example.fields.items()})
 
     def encode(self, examples: Sequence[Example | TrainExample]) -> list[Encoded]:
         """Prompts with their token ids, in the order given."""
@@ -75,15 +74,16 @@ class Prompter:
                 "label_words": list(self.task.label_words), "label_tokens": [list(ids) for ids in self.continuations],
                 "end_of_turn": self.end_of_turn}
 
-    def _frame(self, fields: str) -> str:
-        task = self.task
+    def _frame(self, fields: Mapping[str, str]) -> str:
+        """The filled prompt; a text whose name is empty stands there alone."""
+        task, lines = self.task, "\n".join(f"{name}: {text}" if name else text for name, text in fields.items())
         words = ", ".join(word.strip() for word in task.label_words)
-        content = task.prompt.format(instruction=task.instruction, fields=fields, label_words=words)
+        content = task.prompt.format(instruction=task.instruction, fields=lines, label_words=words)
         return self.chat.prompt(content)
 
     def _continuations(self) -> list[tuple[int, ...]]:
         """Token ids of each label word right after a prompt."""
-        probe = self._frame("\n".join(f"{name}: {PROBE}" for name in self.task.text))
+        probe = self._frame(dict.fromkeys(self.task.text, PROBE))
         if PROBE not in probe:
             raise InputError(f"tokenizer {self.chat.name}: the chat template leaves out what the user says")
         before, *after = self.chat.tokens([probe, *(probe + word for word in self.task.label_words)], self.task.origin)

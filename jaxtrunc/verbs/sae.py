@@ -19,7 +19,7 @@ from jaxtrunc.recipes.sae.settings import (
     SubspaceSettings,
     Weighting,
 )
-from jaxtrunc.verbs.verb import Overrides, Verb, words
+from jaxtrunc.verbs.verb import Overrides, Verb, numbers, words
 
 Ref = Annotated[str, arg(metavar="REF")]
 SiteName = Annotated[str, arg(metavar="KIND.LAYER")]
@@ -242,6 +242,34 @@ class SaeAdapt(Verb):
 
 
 @dataclass(kw_only=True)
+class SaeSteer(Verb):
+    """The causal check: multiply the chosen features of the base model by γ and count refusals. Writes RUN/steering/SITE.json.
+
+    Example:  jaxtrunc sae steer --base-model models/small --site resid_post.1 --eval eval.jsonl --out-path runs/mine
+    """
+
+    together = False
+
+    base_model: Ref
+    """The model of the features."""
+    site: SiteName
+    """One that features were chosen at."""
+    eval: Path
+    """Rows with prompt, expected (refuse, comply) and set."""
+    out_path: Path
+    """Directory of the run."""
+    gammas: str = "0,0.5,1,1.5,2,2.5"
+    """Strengths; 1 leaves everything as it is."""
+    overrides: Overrides = ()
+    """Values such as answers.new_tokens=64."""
+
+    def run(self) -> None:
+        from jaxtrunc.recipes.sae.steer import steer
+
+        steer(self.base_model, self.site, self.eval, self.out_path, numbers("--gammas", self.gammas, float), self.overrides)
+
+
+@dataclass(kw_only=True)
 class SaeReport(Verb):
     """Write results.json, report.md and report.html of a run anew from what is in it, and print the table.
 
@@ -260,5 +288,6 @@ class SaeReport(Verb):
 
 
 SAE_VERBS: dict[str, type[Verb]] = {
-    "run": SaeRun, "train": SaeTrain, "features": SaeFeatures, "subspace": SaeSubspace, "adapt": SaeAdapt, "report": SaeReport,
+    "run": SaeRun, "train": SaeTrain, "features": SaeFeatures, "subspace": SaeSubspace, "adapt": SaeAdapt, "steer": SaeSteer,
+    "report": SaeReport,
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxtrunc.config import from_mapping, override
 from jaxtrunc.core import environment, jsonio
-from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.errors import InputError, shown
 from jaxtrunc.core.progress import say
 from jaxtrunc.core.rundir import RunDir, sha256
 from jaxtrunc.data.conversations import Conversation, Question, read_conversations, read_questions
@@ -81,7 +81,7 @@ def adapt(ref: str, data: Path, questions: Path | None, out: Path, request: Requ
 def adapt_on(base: Base, run: RunDir, sites: list[Site], request: Request, config: AdaptConfig, material: Material, *,
              resume: bool) -> None:
     """The same with everything opened, and no results yet; what is finished stays when resuming."""
-    name = request.name or adapter_name(request, config.adapt)
+    name = _checked(request.name or adapter_name(request, config.adapt))
     artefact, evaluation = f"adapters/{name}", f"evaluations/{name}.json"
     starts = beginnings(run, sites, request)
     run.check_free(artefact, resume=resume)
@@ -166,6 +166,13 @@ def adapter_name(request: Request, settings: AdaptSettings) -> str:
     parts += ["divided"] if settings.postnorm == "divide" else []
     parts += [f"{settings.constraint}{settings.constraint_factor:g}"] if settings.constraint else []
     return "-".join([*parts, f"s{request.seed}"])
+
+
+def _checked(name: str) -> str:
+    """A plain name of a directory, and not that of the base model's own evaluation."""
+    if Path(name).name != name or name.startswith(".") or name in ("", BASE):
+        raise InputError(f"adapt: --name: expected a plain name other than '{BASE}', found {shown(name)}")
+    return name
 
 
 def _measure(run: RunDir, name: str, params: Any, asker: Asker, settings: AnswerSettings) -> None:

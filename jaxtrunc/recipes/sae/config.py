@@ -1,7 +1,6 @@
 """The schema of `jaxtrunc sae run CONFIG`; values live in YAML files in configs/sae/. Paths are relative to the config file."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from jaxtrunc.recipes.sae.settings import FeatureSettings, Init, Preset, SubspaceSettings
 
@@ -44,10 +43,15 @@ class SaeData:
 
 @dataclass(frozen=True)
 class AdapterEntry:
-    """One kind of adapter; `adapt` replaces values of the section adapt, such as {freeze_b: true}."""
+    """One kind of adapter.
+
+    Attributes:
+      init: where its output factor begins: subspace, a control of the same rank, or lora (zero).
+      adapt: replaces values of the section adapt, such as {freeze_b: true}.
+    """
 
     init: Init
-    adapt: dict[str, Any] = field(default_factory=dict)
+    adapt: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,30 +60,40 @@ class SaeConfig:
 
     Attributes:
       name: the default output directory is runs/NAME.
+      base_model: directory, org/name or org/name@revision.
       sites: where autoencoders are, and what adapters of their layers begin in.
       autoencoders: site → directory of one that is there already; the others are trained.
-      sae, text: of training autoencoders (docs/sae.md).
-      features, subspace: how they are chosen and spanned.
-      adapt, train, answers: of all adapters (docs/sae.md).
+      data: rows, or what they are made from.
+      sae: of autoencoders that are trained; n is 8 times the width of the site unless given.
+      text: how their text is read.
+      features: how they are chosen.
+      subspace: how they span one.
+      adapt: of all adapters; the rank is that of the subspaces.
+      train: of all adapters; the seed is that of each.
+      answers: how questions are asked.
       adapters: each is trained once per seed.
+      seeds: of order, random factors and controls; three are the least that shows what chance does.
       preset: paper: what arXiv 2512.23260 does where it differs from the defaults here.
+      gammas: strengths of the causal check, in which the chosen features of the base model are multiplied by them; none: no check.
       merge: write each adapter as a whole model too.
+      out_path: where to write; null: runs/NAME.
     """
 
     name: str
     base_model: str
     sites: tuple[str, ...]
     data: SaeData
-    autoencoders: dict[str, str] = field(default_factory=dict)
-    sae: dict[str, Any] = field(default_factory=dict)
-    text: dict[str, Any] = field(default_factory=dict)
+    autoencoders: dict = field(default_factory=dict)
+    sae: dict = field(default_factory=dict)
+    text: dict = field(default_factory=dict)
     features: FeatureSettings = field(default_factory=FeatureSettings)
     subspace: SubspaceSettings = field(default_factory=SubspaceSettings)
-    adapt: dict[str, Any] = field(default_factory=dict)
-    train: dict[str, Any] = field(default_factory=dict)
-    answers: dict[str, Any] = field(default_factory=dict)
+    adapt: dict = field(default_factory=dict)
+    train: dict = field(default_factory=dict)
+    answers: dict = field(default_factory=dict)
     adapters: tuple[AdapterEntry, ...] = (AdapterEntry("subspace"), AdapterEntry("lora"))
     seeds: tuple[int, ...] = (0, 1, 2)
+    gammas: tuple[float, ...] = ()
     preset: Preset | None = None
     merge: bool = False
     out_path: str | None = None

@@ -13,6 +13,7 @@ from jaxtrunc.report.sae import write_sae_report
 
 SCHEMA_VERSION = 1
 RESULTS = "results.json"
+STUDY = "records.jsonl"
 SHOWN = ("rank", "q", "variance", "sigma_ratio", "e_shuffled", "e_most", "e_controls", "columns", "settings", "warnings")
 REFERENCE = "subspace"  # the group that others are compared with
 RATES = {"refusal_rate": ("refuse", "refusal"), "over_refusal_rate": ("comply", "refusal")}
@@ -22,6 +23,8 @@ FEW_SEEDS, HIGH_ERROR = 3, 0.5
 def write_results(out: Path) -> None:
     """Write results.json, report.md and report.html."""
     run = RunDir(out)
+    if (run / STUDY).exists():
+        raise InputError(f"{out}: holds {STUDY} of a truncation study, whose results.json would be overwritten; take another run")
     with run.lock():
         found = gathered(run)
         jsonio.write_json(run / RESULTS, found)
@@ -40,7 +43,8 @@ def gathered(run: RunDir) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION, "config": config, "environment": environment.describe(),
         "warnings": _warnings(subspaces, adapters), "phrases_hash": PHRASES_HASH, "phrases": PHRASES,
         "saes": {site: _read(run, f"sae/{site}/metrics.json") for site in _names(run, "sae", directories=True)},
-        "subspaces": subspaces, "base": _evaluation(run, "base"), "adapters": adapters, "groups": _groups(run, adapters)}
+        "subspaces": subspaces, "base": _evaluation(run, "base"), "adapters": adapters, "groups": _groups(run, adapters),
+        "steering": {site: _read(run, f"steering/{site}.json") for site in _names(run, "steering")}}
 
 
 def _names(run: RunDir, folder: str, *, directories: bool = False) -> list[str]:

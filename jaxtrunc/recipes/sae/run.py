@@ -8,7 +8,7 @@ from pathlib import Path
 from jaxtrunc.config import from_mapping, read_config
 from jaxtrunc.core import jsonio
 from jaxtrunc.core.errors import InputError, refuse_unknown_keys
-from jaxtrunc.core.rundir import RunDir
+from jaxtrunc.core.rundir import RunDir, sha256
 from jaxtrunc.data.conversations import read_conversations, read_pairs, read_questions
 from jaxtrunc.recipes.pair import located
 from jaxtrunc.recipes.sae.adapt import AdaptConfig, Material, Request, adapt_on, adapter_name, measure_base, open_asker, settled
@@ -18,6 +18,7 @@ from jaxtrunc.recipes.sae.features import features_on
 from jaxtrunc.recipes.sae.report import announce
 from jaxtrunc.recipes.sae.results import RESULTS, write_results
 from jaxtrunc.recipes.sae.rows import RowFiles, open_rows
+from jaxtrunc.recipes.sae.steer import steer_on
 from jaxtrunc.recipes.sae.subspace import subspace_on
 from jaxtrunc.recipes.sae.train import WIDER, TrainingConfig, train_on
 from jaxtrunc.sae.sites import Site, writers
@@ -57,6 +58,7 @@ def run(config_path: Path, overrides: tuple[str, ...], out_path: Path | None, *,
         features_on(base, site, pairs, rows.pairs, out, config.features.with_preset(config.preset),
                     out / f"sae/{site}" if given is None else directory / given, resume=resume)
         subspace_on(base.side.ref, site, out, config.subspace.with_preset(config.preset), resume=resume)
+    _steering(base, out, sites, config, planned[0].config, rows, material, resume=resume)
     _adapters(base, out, sites, planned, material, resume=resume)
     write_results(out.path)
     announce(out.path)
@@ -96,6 +98,13 @@ def _adapters(base: Base, out: RunDir, sites: list[Site], planned: list[Planned]
         measure_base(base, out, material.asker, planned[0].config.answers)
     for one in planned:
         adapt_on(base, out, sites, one.request, one.config, material, resume=resume)
+
+
+def _steering(base: Base, out: RunDir, sites: list[Site], config: SaeConfig, settled: AdaptConfig, rows: RowFiles,
+              material: Material, *, resume: bool) -> None:
+    assert material.asker is not None
+    for site in sites if config.gammas else ():
+        steer_on(base, site, out, material.asker, sha256(rows.questions), settled.answers, config.gammas, resume=resume)
 
 
 def _fingerprint(documents: tuple[str, ...]) -> str:

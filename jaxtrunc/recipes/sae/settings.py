@@ -24,7 +24,8 @@ class FeatureSettings:
 
     Attributes:
       pooling: over the tokens of a response: mean, last, max, or all (every token counts by itself).
-      score: delta (size of the difference of the class means), signed (how much more active where aligned) or welch (|t|).
+      score: delta (size of the difference of the class means), signed (how much more active where aligned) or welch (size of
+        Welch's t).
       budget: features per site; null: 64, unless fraction is given.
       fraction: instead of a budget, a share of the dictionary.
       min_density: features that fire on fewer of the tokens are left out.

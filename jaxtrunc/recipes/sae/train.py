@@ -20,6 +20,7 @@ from jaxtrunc.data.hashing import uniforms
 from jaxtrunc.data.pieces import PieceStream, cut
 from jaxtrunc.recipes.sae.activations import Activations, cross_entropy_recovered
 from jaxtrunc.recipes.sae.base import Base, open_base, site_of
+from jaxtrunc.recipes.sae.results import write_results
 from jaxtrunc.sae.formats import save_sae
 from jaxtrunc.sae.metrics import evaluate
 from jaxtrunc.sae.sae import SAE
@@ -36,7 +37,12 @@ CHUNK = 1024  # activations that are compared at a time
 
 @dataclass(frozen=True)
 class TextSettings:
-    """How the text is read: tokens per piece, pieces per pass (what is found does not depend on it)."""
+    """How the text is read.
+
+    Attributes:
+      context: tokens of a piece; documents are cut, none are joined.
+      batch_size: pieces per pass.
+    """
 
     context: int = 128
     batch_size: int = 16
@@ -74,6 +80,7 @@ def train(ref: str, site: str, data: Path, out: Path, settings: dict[str, Any], 
     width = settings["n"] or WIDER * base.width(place)
     config = from_mapping(TrainingConfig, override({"sae": settings | {"n": width}}, overrides), "command line")
     train_on(base, place, documents, sha256(data), RunDir(out), config.sae, config.text, resume=resume)
+    write_results(out)
 
 
 def train_on(base: Base, site: Site, documents: list[str], origin: str, run: RunDir, settings: SAETraining, text: TextSettings, *,

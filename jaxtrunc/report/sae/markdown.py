@@ -16,7 +16,8 @@ def as_markdown(results: dict[str, Any], title: str) -> str:
     parts = [f"# {escape(title)}", bullets(CAUTIONS), section("Warnings", results["warnings"]),
              section("What the numbers say", findings(results)), grid("Autoencoders", tables.saes(results)),
              grid("Subspaces", tables.subspaces(results)), grid("Kinds of adapters", tables.groups(results)),
-             grid("Adapters", tables.adapters(results)), grid("Sets of prompts", tables.sets(results))]
+             grid("Adapters", tables.adapters(results)), grid("Sets of prompts", tables.sets(results)),
+             grid("Causal check", tables.steering(results))]
     parts += [_features(site, found) for site, found in features(results)]
     parts += [grid(f"Columns of U at {table.title}", table) for table in tables.columns(results)]
     parts += [grid(f"After training: {table.title}", table) for table in tables.after_training(results)]

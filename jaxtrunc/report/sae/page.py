@@ -33,7 +33,8 @@ def render(results: dict[str, Any]) -> str:
         return environment().get_template("sae.html.j2").render(
             title=headline(results), cautions=CAUTIONS, warnings=results["warnings"], said=findings(results),
             plots=refusals(results), saes=tables.saes(results), subspaces=tables.subspaces(results), groups=tables.groups(results),
-            adapters=tables.adapters(results), sets=tables.sets(results), features=features(results), first=FIRST,
+            adapters=tables.adapters(results), steering=tables.steering(results), sets=tables.sets(results),
+            features=features(results), first=FIRST,
             columns=tables.columns(results), after=tables.after_training(results), phrases=results["phrases"],
             phrases_hash=results["phrases_hash"], config=jsonio.dumps(results["config"], indent=2),
             environment=jsonio.dumps(results["environment"], indent=2))

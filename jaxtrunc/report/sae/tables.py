@@ -72,6 +72,14 @@ def sets(results: Results) -> Table:
     return Table(("adapter", "set", "expected", "prompts", "refused %", "incoherent %"), rows)
 
 
+def steering(results: Results) -> Table:
+    """One row per site and strength of the causal check."""
+    rows = [(site, number(row["gamma"], 2), *(_estimate(row, name) for name in RATES))
+            for site, facts in results["steering"].items() for row in facts["strengths"]]
+    return Table(("site", "γ", *(NAMES[name] for name in RATES)), rows,
+                 note="Activations of the chosen features times γ in the base model, everything else as it is; 1 changes nothing.")
+
+
 def columns(results: Results) -> list[Table]:
     """Of every subspace, the features that make most of each column."""
     return [Table(("column", "features with signed loadings"),

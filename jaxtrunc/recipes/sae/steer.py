@@ -1,0 +1,63 @@
+"""`jaxtrunc sae steer`: the chosen features made stronger or weaker in the base model, and what it refuses then."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from jaxtrunc.config import from_mapping, override
+from jaxtrunc.core import environment, jsonio
+from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.progress import say
+from jaxtrunc.core.rundir import RunDir, sha256
+from jaxtrunc.data.conversations import read_questions
+from jaxtrunc.evals.safety import safety_metrics
+from jaxtrunc.recipes.sae.adapt import AdaptConfig, open_asker
+from jaxtrunc.recipes.sae.answers import Asker, open_judge
+from jaxtrunc.recipes.sae.base import Base, open_base, site_of
+from jaxtrunc.recipes.sae.chosen import read_chosen
+from jaxtrunc.recipes.sae.results import write_results
+from jaxtrunc.recipes.sae.settings import AnswerSettings
+from jaxtrunc.sae.causal import scale_features
+from jaxtrunc.sae.sites import Site
+
+
+def steer(ref: str, site: str, questions: Path, out: Path, gammas: Sequence[float], overrides: tuple[str, ...]) -> None:
+    """Write `out`/steering/SITE.json: refusals at every strength γ of the features in `out`/features/SITE.
+
+    Raises:
+      InputError: anything wrong with model, site, questions or features, or the file is there.
+    """
+    asked = read_questions(questions)
+    settings = from_mapping(AdaptConfig, override({}, overrides), "command line").answers
+    base = open_base(ref)
+    asker = open_asker(base, asked, questions, settings)
+    assert asker is not None  # there are questions
+    steer_on(base, site_of(site, base), RunDir(out), asker, sha256(questions), settings, gammas, resume=False)
+    write_results(out)
+
+
+def steer_on(base: Base, site: Site, run: RunDir, asker: Asker, origin: str, settings: AnswerSettings, gammas: Sequence[float], *,
+             resume: bool) -> None:
+    """The same with everything opened; a_i → γ·a_i for the chosen features, at every position, prompt and answer."""
+    if not gammas or min(gammas) < 0:
+        raise InputError(f"steer: gammas: expected numbers of at least 0, found {list(gammas)}")
+    chosen, artefact = read_chosen(run, site), f"steering/{site}.json"
+    run.check_free(artefact, resume=resume)
+    with run.lock():
+        facts = {"base_model": base.side.ref, "questions": origin, "gammas": list(gammas), "answers": dataclasses.asdict(settings)}
+        run.begin(f"sae steer {site}", artefact, facts | {"environment": environment.describe()}, resume=resume, fixed=tuple(facts))
+        if run.is_finished(artefact):
+            return
+        index, judge, rows = jnp.asarray(chosen.selection.index), open_judge(settings.judge), []
+        for gamma in gammas:
+            edit = jax.tree_util.Partial(scale_features, sae=chosen.sae, index=index, gamma=jnp.float32(gamma))
+            answers = asker.ask(base.params, f"{site} × {gamma:g}", edits={str(site): edit}, margin=False)
+            found = safety_metrics(answers, judge)
+            rows.append({"gamma": gamma, "metrics": found["metrics"], "intervals": found["intervals"]})
+        (run / "steering").mkdir(exist_ok=True)
+        jsonio.write_json(run / artefact, {"features": len(chosen.selection), "strengths": rows})
+        run.seal(artefact)
+    say(f"steering: {run / artefact}")

@@ -1,0 +1,71 @@
+"""docs/sae.md: every key of `jaxtrunc sae run`, in order, with the type and the default that the program has."""
+
+import dataclasses
+import re
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from test_config_page import rows, type_in_words
+
+from jaxtrunc.config import from_mapping, read_config
+from jaxtrunc.recipes.sae.config import AdapterEntry, RefusalSources, SaeConfig, SaeData
+from jaxtrunc.recipes.sae.run import plan
+from jaxtrunc.recipes.sae.settings import AdapterTraining, AnswerSettings, FeatureSettings, SubspaceSettings
+from jaxtrunc.recipes.sae.train import TextSettings, TrainingConfig
+from jaxtrunc.sae.sites import parse_site
+from jaxtrunc.sae.training.settings import SAETraining
+from jaxtrunc.train.adapt_settings import AdaptSettings
+from jaxtrunc.train.settings import TrainSettings
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "sae.md").read_text()
+NEEDED: dict[type, dict[str, Any]] = {
+    SaeConfig: {"name": "n", "base_model": "b", "sites": ["resid_post.0"], "data": {}},
+    RefusalSources: {"advbench": "a", "xstest": "x"}, AdapterEntry: {"init": "lora"},
+}
+TABLES = [("Config", SaeConfig), ("`data`", SaeData), ("`data.refusals`", RefusalSources), ("`adapters`, each entry", AdapterEntry),
+          ("`sae`", SAETraining), ("`text`", TextSettings), ("`features`", FeatureSettings), ("`subspace`", SubspaceSettings),
+          ("`adapt`", AdaptSettings), ("`train`, where it differs from fine-tuning (docs/config.md)", AdapterTraining),
+          ("`answers`", AnswerSettings)]
+
+
+def tables() -> list[tuple[str, str]]:
+    return [(heading, text) for heading, text in re.findall(r"^### (.*?)\n(.*?)(?=^##|\Z)", PAGE, re.M | re.S) if rows(text)]
+
+
+def shown(schema: Any) -> list[str]:
+    usual = {field.name: field.default for field in dataclasses.fields(TrainSettings)} if schema is AdapterTraining else {}
+    return [field.name for field in dataclasses.fields(schema) if field.name not in usual or usual[field.name] != field.default]
+
+
+def test_the_page_has_these_tables():
+    assert [heading for heading, _ in tables()] == [heading for heading, _ in TABLES]
+
+
+@pytest.mark.parametrize("place", range(len(TABLES)), ids=[heading.strip("`") for heading, _ in TABLES])
+def test_keys_types_and_defaults_are_those_of_the_program(place):
+    schema: Any = TABLES[place][1]
+    page, needed = rows(tables()[place][1]), NEEDED.get(schema, {})
+    assert list(page) == shown(schema)
+    hints = typing.get_type_hints(schema)
+    assert {key: kind for key, (kind, _) in page.items()} == {key: type_in_words(hints[key]) for key in page}
+    assert {key for key, (_, default) in page.items() if default == "required"} == set(needed)
+    defaults = {key: yaml.safe_load(default.strip("`")) for key, (_, default) in page.items() if default != "required"}
+    assert from_mapping(schema, needed | defaults, "page") == from_mapping(schema, needed, "program")
+
+
+@pytest.mark.parametrize("name", ["small", "gemma-2-2b", "gemma-2-9b", "llama-3.1-8b"])
+def test_the_configs_are_understood_to_the_last_adapter(name):
+    config = read_config(ROOT / "configs" / "sae" / f"{name}.yaml", (), SaeConfig)
+    planned = plan(config, [parse_site(site) for site in config.sites], name)
+    assert len(planned) == len(config.adapters) * len(config.seeds) and len(config.seeds) >= 3
+    assert {"random_u", "mean_diff", "pca_diff", "cov_diff", "shuffled", "lora"} < {entry.init for entry in config.adapters}
+    assert any(one.config.adapt.freeze_b for one in planned)
+    from_mapping(TrainingConfig, {"sae": config.sae, "text": config.text}, name)
+    if name != "small":
+        assert all(parse_site(site) for site in config.autoencoders) and set(config.autoencoders) == set(config.sites)
+        assert {one.config.adapt.a_init for one in planned} == {"random", "zero", "compensated"}
+        assert config.features.with_preset(config.preset).fraction == 0.30
