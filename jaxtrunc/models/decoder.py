@@ -6,19 +6,19 @@ a prefix that all rows share, P its length.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxtrunc.core.mesh import rows_apart, whole_along_fsdp
+from jaxtrunc.core.mesh import whole_along_fsdp
 from jaxtrunc.models import rope
 from jaxtrunc.models.config import DecoderConfig, Execution
+from jaxtrunc.models.lora import dropped
+from jaxtrunc.models.stack import KeysValues, Passed, View, layer_masks, pick, run_layers
+from jaxtrunc.models.visits import Visit, Visits, as_it_is
 
-KeysValues = tuple[Float[Array, "*l R P K H"], Float[Array, "*l R P K H"]]
 MASKED = -1e30  # finite, so that a row of padding alone gives numbers and not NaN
 ACTIVATIONS = {"silu": jax.nn.silu, "gelu_pytorch_tanh": partial(jax.nn.gelu, approximate=True)}
 
@@ -41,6 +41,8 @@ class Linear(nnx.Module):
 
     lora_a: nnx.Param
     lora_b: nnx.Param
+    lora_keys: nnx.Param
+    lora_rate: nnx.Param
 
     def __init__(self, width_in: int, width_out: int, bias: bool, rngs: nnx.Rngs):
         self.kernel = nnx.Param(_normal(rngs, (width_in, width_out)))
@@ -50,7 +52,8 @@ class Linear(nnx.Module):
     def __call__(self, x: Float[Array, "B T I"], execution: Execution) -> Float[Array, "B T O"]:
         y = product("bti,io->bto", x, self.kernel[...], execution)
         if hasattr(self, "lora_a"):
-            y = y + product("btr,ro->bto", product("bti,ir->btr", x, self.lora_a[...], execution), self.lora_b[...], execution)
+            read = dropped(x, self.lora_keys[...], self.lora_rate[...]) if hasattr(self, "lora_keys") else x
+            y = y + product("btr,ro->bto", product("bti,ir->btr", read, self.lora_a[...], execution), self.lora_b[...], execution)
         return y + self.bias[...].astype(jnp.float32) if hasattr(self, "bias") else y
 
 
@@ -95,7 +98,7 @@ class Attention(nnx.Module):
         self.scale = cfg.head_dim**-0.5 if cfg.attention_scale is None else cfg.attention_scale
 
     def __call__(self, x: jax.Array, angles: tuple[jax.Array, jax.Array], mask: jax.Array, execution: Execution,
-                 past: KeysValues | None = None, at: Int[Array, "B Q"] | None = None):
+                 past: KeysValues | None = None, at: Int[Array, "B Q"] | None = None, visit: Visit = as_it_is):
         """x (B,T,D), rotary tables, mask (B,T,S) true where a query may look → (B,T,D), or (B,Q,D) for the queries `at`."""
         key, value = self.keys_values(x, angles, execution)
         if past is not None:
@@ -106,7 +109,7 @@ class Attention(nnx.Module):
             query = self.q_norm(query)
         query = rope.rotate(query, *(pick(table, at) for table in angles))
         mixed = attend(query, key, value, pick(mask, at), self.scale, self.softcap, execution)
-        return self.o_proj(mixed.reshape(*mixed.shape[:2], -1), execution)
+        return self.o_proj(visit("attn_z", mixed.reshape(*mixed.shape[:2], -1)), execution)
 
     def keys_values(self, x: jax.Array, angles: tuple[jax.Array, jax.Array], execution: Execution) -> KeysValues:
         """What later positions look at: x (B,T,D) → keys, rotated, and values, each (B,T,K,H)."""
@@ -115,11 +118,6 @@ class Attention(nnx.Module):
 
     def _heads(self, x: Float[Array, "B T NH"]) -> Float[Array, "B T N H"]:
         return x.reshape(*x.shape[:2], -1, self.head_dim)
-
-
-def pick(x: Array, at: Int[Array, "B Q"] | None) -> Array:
-    """x (B,T,…) at some positions of each row, (B,Q,…); all of it where `at` is None."""
-    return x if at is None else jnp.take_along_axis(x, at.reshape(*at.shape, *(1,) * (x.ndim - 2)), axis=1)
 
 
 def attend(
@@ -149,9 +147,9 @@ class GatedMLP(nnx.Module):
         self.down_proj = Linear(cfg.intermediate_size, cfg.hidden_size, cfg.mlp_bias, rngs)
         self.activation = cfg.activation
 
-    def __call__(self, x: Float[Array, "B T D"], execution: Execution) -> Float[Array, "B T D"]:
+    def __call__(self, x: Float[Array, "B T D"], execution: Execution, visit: Visit = as_it_is) -> Float[Array, "B T D"]:
         gated = ACTIVATIONS[self.activation](self.gate_proj(x, execution)) * self.up_proj(x, execution)
-        return self.down_proj(gated, execution)
+        return self.down_proj(visit("mlp_z", gated), execution)
 
 
 class Block(nnx.Module):
@@ -171,15 +169,24 @@ class Block(nnx.Module):
             self.post_feedforward_norm = RMSNorm(cfg.hidden_size, cfg)
 
     def __call__(self, x: jax.Array, angles: tuple[jax.Array, jax.Array], mask: jax.Array, execution: Execution,
-                 past: KeysValues | None = None, at: Int[Array, "B Q"] | None = None):
-        """x (B,T,D) → (B,T,D), or (B,Q,D) for the positions `at`."""
-        attended = self.attn(self.input_norm(x), angles, mask, execution, past, at)
+                 past: KeysValues | None = None, at: Int[Array, "B Q"] | None = None, visit: Visit = as_it_is):
+        """x (B,T,D) → (B,T,D), or (B,Q,D) for the positions `at`; `visit` sees the places that `visits` names."""
+        attended = self.attn(self.input_norm(x), angles, mask, execution, past, at, visit)
         x = pick(x, at)
         if hasattr(self, "pre_feedforward_norm"):
-            x = x + self.post_attention_norm(attended)
-            return x + self.post_feedforward_norm(self.mlp(self.pre_feedforward_norm(x), execution))
-        x = x + attended
-        return x + self.mlp(self.post_attention_norm(x), execution)
+            x = x + visit("attn_out", self.post_attention_norm(attended))
+            written = self.post_feedforward_norm(self.mlp(self.pre_feedforward_norm(x), execution, visit))
+        else:
+            x = x + visit("attn_out", attended)
+            written = self.mlp(self.post_attention_norm(x), execution, visit)
+        return visit("resid_post", x + visit("mlp_out", written))
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Kind of site → width of its state."""
+        inner, stream = self.attn.o_proj.kernel.shape[-2:]
+        return {"resid_post": stream, "attn_out": stream, "mlp_out": stream, "attn_z": inner,
+                "mlp_z": self.mlp.down_proj.kernel.shape[-2]}
 
     def keys_values(self, x: jax.Array, angles: tuple[jax.Array, jax.Array], execution: Execution) -> KeysValues:
         """Keys and values of this layer's input."""
@@ -200,66 +207,20 @@ class Decoder(nnx.Module):
     def __call__(self, tokens: Int[Array, "B T"], positions: Int[Array, "B T"], mask: Bool[Array, "B T S"], execution: Execution,
                  past: KeysValues | None = None, at: Int[Array, "B Q"] | None = None):
         """Hidden states after the final norm, float32 (B,T,D), or (B,Q,D) at the positions `at`; `past` stands before."""
-        x, _ = run_layers(self.layers, self.embed(tokens, execution), self._view(positions, mask), execution, past=past, at=at)
-        return self.final_norm(x)
+        return self.final_norm(self.run(tokens, positions, mask, execution, past=past, at=at).x)
 
     def keys_values(self, tokens: Int[Array, "R P"], positions: Int[Array, "R P"], mask: Bool[Array, "R P P"], execution):
         """Keys and values of every layer, each (L,R,P,K,H)."""
-        _, kept = run_layers(self.layers, self.embed(tokens, execution), self._view(positions, mask), execution, keep=True)
+        kept = self.run(tokens, positions, mask, execution, keep=True).kept
         assert kept is not None
         return kept
 
-    def _view(self, positions: jax.Array, mask: jax.Array) -> "View":
-        return View(rope.tables(self.cfg.rope, self.cfg.head_dim, positions), *layer_masks(self.cfg, mask))
-
-
-class View(NamedTuple):
-    """Where the tokens stand and what they may look at: rotary tables, masks, and which mask each layer uses."""
-
-    angles: tuple[jax.Array, jax.Array]
-    masks: Bool[Array, "M B T S"]
-    choice: Int[np.ndarray, " L"]
-
-
-def layer_masks(cfg: DecoderConfig, mask: Bool[Array, "B T S"]) -> tuple[Bool[Array, "M B T S"], Int[np.ndarray, " L"]]:
-    """The masks that the layers of a model need (full, sliding or both), and which of them each layer uses."""
-    if cfg.sliding_window is None:
-        return mask[None], np.zeros(cfg.num_layers, np.int32)
-    steps = jnp.arange(mask.shape[-1])
-    queries = steps[-mask.shape[-2]:, None]
-    near = mask & (queries - steps < cfg.sliding_window)  # distance in the row, so that padding may be on either side
-    if all(cfg.sliding_layers):
-        return near[None], np.zeros(cfg.num_layers, np.int32)
-    return jnp.stack([mask, near]), np.array(cfg.sliding_layers, np.int32)
-
-
-def run_layers(layers: Block, x: jax.Array, view: View, execution: Execution, *, past: KeysValues | None = None,
-               at: Int[Array, "B Q"] | None = None, keep: bool = False) -> tuple[jax.Array, KeysValues | None]:
-    """Apply the one block function L times, by `lax.scan` or by an unrolled loop over the stacked slices.
-
-    Returns:
-      x (B,T,D), or (B,Q,D) at the positions `at`, and with `keep` the keys and values of every layer. Unrolled, the last layer
-      computes nothing but what `at` needs; scanned, all layers are alike.
-    """
-
-    def step(x: jax.Array, layer: tuple[Block, jax.Array, KeysValues | None], at: jax.Array | None = None):
-        block, chosen, before = layer
-        kept = block.keys_values(x, view.angles, execution) if keep else None
-        x = block(x, view.angles, jax.lax.dynamic_index_in_dim(view.masks, chosen, keepdims=False), execution, before, at)
-        return rows_apart(x, execution.mesh), kept
-
-    x = rows_apart(x, execution.mesh)
-    if execution.remat:
-        step = jax.checkpoint(step)
-    if execution.scans:
-        x, kept = jax.lax.scan(step, x, (layers, jnp.asarray(view.choice), past))
-        return pick(x, at), kept
-    each = []
-    for layer in range(len(view.choice)):
-        entry = jax.tree.map(lambda leaf, i=layer: leaf[i], (layers, view.choice, past))
-        x, kept = step(x, entry, at if layer == len(view.choice) - 1 else None)
-        each.append(kept)
-    return x, jax.tree.map(lambda *parts: jnp.stack(parts), *each) if keep else None
+    def run(self, tokens: Int[Array, "B T"], positions: Int[Array, "B T"], mask: Bool[Array, "B T S"], execution: Execution, *,
+            columns: Int[Array, "B S"] | None = None, visits: Visits | None = None, **options) -> Passed:
+        """The layers without the final norm; `options` as in `run_layers`, `columns` as in `layer_masks`."""
+        view = View(rope.tables(self.cfg.rope, self.cfg.head_dim, positions), *layer_masks(self.cfg, mask, columns))
+        visits = visits and visits.checked(self.cfg.num_layers)
+        return run_layers(self.layers, self.embed(tokens, execution), view, execution, visits=visits, **options)
 
 
 def _normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> jax.Array:

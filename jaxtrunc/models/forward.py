@@ -13,7 +13,8 @@ from jaxtrunc.core.mesh import batch_divisor, whole_along_fsdp
 from jaxtrunc.core.trees import Params
 from jaxtrunc.models import lora
 from jaxtrunc.models.config import DecoderConfig, Execution
-from jaxtrunc.models.decoder import Decoder, KeysValues, product, soft_cap
+from jaxtrunc.models.decoder import Decoder, product, soft_cap
+from jaxtrunc.models.stack import KeysValues
 
 REFERENCE = Execution()
 
@@ -59,6 +60,14 @@ def hidden_states(
       past: of `prefix_cache`: what stands before the tokens of every row; positions count on from there.
       at: positions of each row, which alone are returned, (B, Q, D).
     """
+    positions, mask = arrangement(tokens, lengths, past, positions, valid)
+    return decoder(params, cfg)(tokens, positions, mask, execution, past, at)
+
+
+def arrangement(tokens: Int[Array, "B T"], lengths: Int[Array, " B"], past: KeysValues | None = None,
+                positions: Int[Array, "B T"] | None = None, valid: Bool[Array, "B T"] | None = None) -> tuple[
+                    Int[Array, "B T"], Bool[Array, "B T S"]]:
+    """Positions of the tokens, and which earlier tokens each may look at; arguments as in `hidden_states`."""
     chex.assert_rank(tokens, 2)
     chex.assert_shape(lengths, tokens.shape[:1])  # a scalar or (B, 1) would broadcast in silence
     steps = jnp.arange(tokens.shape[1], dtype=jnp.int32)
@@ -69,8 +78,7 @@ def hidden_states(
         positions = jnp.broadcast_to(ahead + steps, tokens.shape)
     chex.assert_equal_shape([tokens, positions, valid])
     mask = (steps[:, None] >= steps) & valid[:, None, :]  # (B, T, T)
-    mask = jnp.pad(mask, ((0, 0), (0, 0), (ahead, 0)), constant_values=True)
-    return decoder(params, cfg)(tokens, positions, mask, execution, past, at)
+    return positions, jnp.pad(mask, ((0, 0), (0, 0), (ahead, 0)), constant_values=True)
 
 
 def prefix_cache(params: Params, cfg: DecoderConfig, tokens: Int[Array, " P"], execution: Execution = REFERENCE) -> KeysValues:

@@ -13,8 +13,8 @@ from jaxtrunc.core.mesh import batch_divisor
 from jaxtrunc.core.progress import progress, say
 from jaxtrunc.core.stopping import agreement, stop_request
 from jaxtrunc.core.trees import Params
-from jaxtrunc.data import Stream
-from jaxtrunc.train.batches import step_batch
+from jaxtrunc.data import Stream, TrainBatch
+from jaxtrunc.train.batches import StepBatch, step_batch
 from jaxtrunc.train.bookmark import Bookmark
 from jaxtrunc.train.layout import optimiser_state
 from jaxtrunc.train.metrics import MetricsLog
@@ -38,6 +38,7 @@ class Job:
       decays: trained path → whether weight decay applies.
       loss_sum: (params, batch) → summed loss.
       validate: params → accuracy on the validation split, or None.
+      arrange: (batch, steps before it) → what the compiled step takes; None: the batch placed on the mesh.
       directory: gets metrics.jsonl and checkpoints/.
       work: what a step has to compute, for the utilisation that is logged.
       mesh: batch rows are split over its data and fsdp axes; None: one device and one process.
@@ -54,6 +55,7 @@ class Job:
     work: Work
     validate: Validate | None = None
     mesh: Mesh | None = None
+    arrange: Callable[[TrainBatch, int], StepBatch] | None = None
 
     @property
     def total_steps(self) -> int:
@@ -116,7 +118,8 @@ def _run(job: Job, step: Step, state: TrainState, mark: Bookmark, store: Checkpo
         while mark.step < job.total_steps and not mark.stopped:
             log.begin()
             batch = next(job.stream)
-            state, measured = step(state, job.frozen, step_batch(batch, job.mesh))
+            arranged = job.arrange(batch, mark.step) if job.arrange else step_batch(batch, job.mesh)
+            state, measured = step(state, job.frozen, arranged)
             mark.step += 1
             log.add(mark.step, measured, batch)
             _after_step(job, state, mark, store, log, stop())
