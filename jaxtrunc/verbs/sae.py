@@ -130,13 +130,16 @@ class SaeFeatures(Verb):
     """Of one prompt with its response; what is longer is cut."""
     batch_size: int = FeatureSettings.batch_size
     """Responses per pass; nothing depends on it."""
+    overrides: Overrides = ()
+    """Values such as mesh.tensor=8."""
 
     def run(self) -> None:
         from jaxtrunc.recipes.sae.features import features
 
         settings = FeatureSettings(pooling=self.pooling, score=self.score, budget=self.budget, fraction=self.fraction,
                                    draws=self.draws, max_tokens=self.max_tokens, batch_size=self.batch_size)
-        features(self.base_model, self.site, self.pairs, self.out_path, settings.with_preset(self.preset), sae=self.sae)
+        features(self.base_model, self.site, self.pairs, self.out_path, settings.with_preset(self.preset), self.overrides,
+                 sae=self.sae)
 
 
 @dataclass(kw_only=True)
@@ -226,7 +229,7 @@ class SaeAdapt(Verb):
     seed: int = 0
     """Of order, random factors and controls."""
     overrides: Overrides = ()
-    """Values such as train.learning_rate=1e-3 or answers.new_tokens=64 (docs/sae.md)."""
+    """Values such as train.learning_rate=1e-3, answers.new_tokens=64 or mesh.tensor=8 (docs/sae.md)."""
     resume: bool = False
     """Continue from the last checkpoint."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxtrunc.config import from_mapping, override
+from jaxtrunc.config import MeshSettings, from_mapping, override
 from jaxtrunc.core import environment, jsonio
 from jaxtrunc.core.errors import InputError, shown
 from jaxtrunc.core.progress import say
@@ -16,7 +16,7 @@ from jaxtrunc.evals.safety import Answer, safety_metrics
 from jaxtrunc.recipes.sae.answers import Asker, open_judge, write_answers
 from jaxtrunc.recipes.sae.base import Base, open_base, site_of
 from jaxtrunc.recipes.sae.chosen import sites_of
-from jaxtrunc.recipes.sae.controls import Start, read_subspace, start_of
+from jaxtrunc.recipes.sae.controls import SiteBasis, basis_of, read_subspace
 from jaxtrunc.recipes.sae.export import export
 from jaxtrunc.recipes.sae.results import write_results
 from jaxtrunc.recipes.sae.settings import AdapterTraining, AnswerSettings, Init, Preset
@@ -41,11 +41,12 @@ class Request:
 
 @dataclass(frozen=True)
 class AdaptConfig:
-    """Everything that can be set about an adapter, its training and its questions."""
+    """Everything that can be set about an adapter, its training and its questions, and the devices."""
 
     adapt: AdaptSettings = field(default_factory=AdaptSettings)
     train: AdapterTraining = field(default_factory=AdapterTraining)
     answers: AnswerSettings = field(default_factory=AnswerSettings)
+    mesh: MeshSettings = field(default_factory=MeshSettings)
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ def adapt(ref: str, data: Path, questions: Path | None, out: Path, request: Requ
         training.
     """
     rows, asked = read_conversations(data), [] if questions is None else read_questions(questions)
-    base, run = open_base(ref), RunDir(out)
-    sites = chosen_sites(base, run, request)
     values = override({"adapt": {key: value for key, value in settings.items() if value is not None}}, overrides)
+    base, run = open_base(ref, mesh_of(values, "command line")), RunDir(out)
+    sites = chosen_sites(base, run, request)
     config = settled(request, values, None if request.init == "lora" else shared_rank(run, sites), "command line")
     material = Material(rows, data, open_asker(base, asked, questions, config.answers))
     adapt_on(base, run, sites, request, config, material, resume=resume)
@@ -87,9 +88,9 @@ def adapt_on(base: Base, run: RunDir, sites: list[Site], request: Request, confi
     run.check_free(artefact, resume=resume)
     with run.lock():
         facts = {"base_model": base.side.ref, "data": sha256(material.data), "init": request.init, "seed": request.seed,
-                 "sites": [str(site) for site in sites], **dataclasses.asdict(config)}
+                 "sites": [str(site) for site in sites]} | dataclasses.asdict(config)
         run.begin(f"sae adapt {name}", artefact, facts | {"environment": environment.describe()}, resume=resume,
-                  fixed=tuple(key for key in facts if key != "answers"))
+                  fixed=tuple(key for key in facts if key not in ("answers", "mesh")))
         if run.is_finished(artefact) and (material.asker is None or run.is_finished(evaluation)):
             say(f"adapter: {run / artefact} is there already")
             return
@@ -114,6 +115,11 @@ def open_asker(base: Base, questions: list[Question], origin: Path | None, setti
     """What asks them; None if there are none."""
     open_judge(settings.judge)
     return Asker(base, questions, str(origin), settings) if questions else None
+
+
+def mesh_of(values: dict[str, Any], where: str) -> MeshSettings:
+    """The section mesh of values that are not settled yet."""
+    return from_mapping(MeshSettings, values.get("mesh", {}), f"{where}: mesh")
 
 
 def settled(request: Request, values: dict[str, Any], rank: int | None, where: str) -> AdaptConfig:
@@ -153,9 +159,9 @@ def chosen_sites(base: Base, run: RunDir, request: Request) -> list[Site]:
     return sites
 
 
-def beginnings(run: RunDir, sites: list[Site], request: Request) -> dict[str, Start | None]:
+def beginnings(run: RunDir, sites: list[Site], request: Request) -> dict[str, SiteBasis | None]:
     """Site → the basis to begin in; None: plain LoRA."""
-    return {str(site): None if request.init == "lora" else start_of(run, site, request.init, request.seed) for site in sites}
+    return {str(site): None if request.init == "lora" else basis_of(run, site, request.init, request.seed) for site in sites}
 
 
 def adapter_name(request: Request, settings: AdaptSettings) -> str:

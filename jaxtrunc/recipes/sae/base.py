@@ -26,6 +26,7 @@ class Base:
 
     side: Side
     chat: Chat
+    devices: MeshSettings
 
     @property
     def cfg(self) -> DecoderConfig:
@@ -34,8 +35,8 @@ class Base:
 
     @cached_property
     def mesh(self) -> Mesh | None:
-        """All devices along the rows of a batch; None where there is one."""
-        return open_mesh(MeshSettings())
+        """All devices, along the rows of a batch unless the settings say otherwise; None where there is one."""
+        return open_mesh(self.devices)
 
     @property
     def execution(self) -> Execution:
@@ -88,10 +89,10 @@ class States:
         return fetch(self._run(base.params, tokens=base.placed(tokens), lengths=base.placed(lengths))[self._name])
 
 
-def open_base(ref: str) -> Base:
+def open_base(ref: str, devices: MeshSettings | None = None) -> Base:
     """Open model and tokenizer; `InputError` names what is wrong with either."""
     side = open_side(ref)
-    return Base(side, Chat(load_tokenizer(side.source.directory), side.source.cfg.vocab_size))
+    return Base(side, Chat(load_tokenizer(side.source.directory), side.source.cfg.vocab_size), devices or MeshSettings())
 
 
 def site_of(name: str, base: Base) -> Site:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from jaxtrunc.config import MeshSettings
 from jaxtrunc.recipes.sae.settings import FeatureSettings, Init, Preset, SubspaceSettings
 
 
@@ -73,6 +74,7 @@ class SaeConfig:
       answers: how questions are asked.
       adapters: each is trained once per seed.
       seeds: of order, random factors and controls; three are the least that shows what chance does.
+      mesh: sizes of the compute mesh (docs/config.md); a large model wants its weights divided.
       preset: paper: what arXiv 2512.23260 does where it differs from the defaults here.
       gammas: strengths of the causal check, in which the chosen features of the base model are multiplied by them; none: no check.
       merge: write each adapter as a whole model too.
@@ -94,6 +96,7 @@ class SaeConfig:
     adapters: tuple[AdapterEntry, ...] = (AdapterEntry("subspace"), AdapterEntry("lora"))
     seeds: tuple[int, ...] = (0, 1, 2)
     gammas: tuple[float, ...] = ()
+    mesh: MeshSettings = field(default_factory=MeshSettings)
     preset: Preset | None = None
     merge: bool = False
     out_path: str | None = None

@@ -16,7 +16,7 @@ from jaxtrunc.sae.subspace import subspace
 
 
 @dataclass(frozen=True)
-class Start:
+class SiteBasis:
     """Orthonormal columns at a site, and the subspace of the run there, which reports compare with."""
 
     site: Site
@@ -24,14 +24,14 @@ class Start:
     bundle: SubspaceBundle
 
 
-def start_of(run: RunDir, site: Site, init: str, seed: int) -> Start:
+def basis_of(run: RunDir, site: Site, init: str, seed: int) -> SiteBasis:
     """The basis of one control; rank and site are those of RUN/subspace/SITE.
 
     Raises:
       InputError: no subspace or features at the site, or too few rows for the rank.
     """
     bundle = read_subspace(run, site)
-    return Start(site, bundle.u if init == "subspace" else _control(run, site, init, bundle, seed), bundle)
+    return SiteBasis(site, bundle.u if init == "subspace" else _control(run, site, init, bundle, seed), bundle)
 
 
 def read_subspace(run: RunDir, site: Site) -> SubspaceBundle:

@@ -12,7 +12,7 @@ from jaxtrunc.core.rundir import RunDir
 from jaxtrunc.models import factor_path, hf_tensors, write_model
 from jaxtrunc.recipes.sae.base import Base
 from jaxtrunc.recipes.sae.chosen import read_chosen
-from jaxtrunc.recipes.sae.controls import Start
+from jaxtrunc.recipes.sae.controls import SiteBasis
 from jaxtrunc.recipes.sae.training import Trained
 from jaxtrunc.recipes.sae.words import best_matching
 from jaxtrunc.sae.adapter import share_outside, update_size
@@ -24,7 +24,7 @@ MODEL = "model"
 MATCHES = 5
 
 
-def export(base: Base, run: RunDir, name: str, made: Trained, starts: Mapping[str, Start | None], *, merge: bool,
+def export(base: Base, run: RunDir, name: str, made: Trained, starts: Mapping[str, SiteBasis | None], *, merge: bool,
            facts: dict[str, Any]) -> None:
     """Write RUN/adapters/NAME, whole or not at all."""
     adapter, factors = made.first.adapter, made.factors
@@ -51,7 +51,7 @@ def first_factors(made: Trained) -> dict[str, np.ndarray]:
     return found
 
 
-def movement(made: Trained, starts: Mapping[str, Start | None]) -> dict[str, dict[str, Any]]:
+def movement(made: Trained, starts: Mapping[str, SiteBasis | None]) -> dict[str, dict[str, Any]]:
     """Of every matrix that began in a basis: how far B went from it, and how much of ΔK lies in the run's own subspace.
 
     `angle_degrees`: mean principal angle between the spans of B now and at the start. `inside_start`, `inside_u`: share of ‖ΔK‖²
@@ -73,7 +73,7 @@ def movement(made: Trained, starts: Mapping[str, Start | None]) -> dict[str, dic
     return found
 
 
-def columns(run: RunDir, made: Trained, starts: Mapping[str, Start | None]) -> dict[str, list[dict[str, Any]]]:
+def columns(run: RunDir, made: Trained, starts: Mapping[str, SiteBasis | None]) -> dict[str, list[dict[str, Any]]]:
     """Of every matrix that began in a basis, each trained column of B: its angle to U and the features it is most parallel to."""
     found = {}
     for name, begins in made.first.begins.items():

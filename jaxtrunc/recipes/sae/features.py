@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxtrunc.config import MeshSettings, from_mapping, override
 from jaxtrunc.core import environment
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.processes import fetch
@@ -51,14 +52,23 @@ class Collected:
     raw: dict[bool, list[np.ndarray]]
 
 
-def features(ref: str, site: str, pairs: Path, out: Path, settings: FeatureSettings, *, sae: Path | None) -> None:
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """What the command line can say besides its flags: mesh.KEY=VALUE."""
+
+    mesh: MeshSettings = dataclasses.field(default_factory=MeshSettings)
+
+
+def features(ref: str, site: str, pairs: Path, out: Path, settings: FeatureSettings, overrides: tuple[str, ...], *,
+             sae: Path | None) -> None:
     """Write `out`/features/SITE.json and SITE.npz; the autoencoder is `sae`, else `out`/sae/SITE.
 
     Raises:
       InputError: anything wrong with model, site, rows, autoencoder or settings, or features of this site are there.
     """
+    devices = from_mapping(Devices, override({}, overrides), "command line").mesh
     rows = read_pairs(pairs)
-    base = open_base(ref)
+    base = open_base(ref, devices)
     place = site_of(site, base)
     features_on(base, place, rows, pairs, RunDir(out), settings, sae or out / "sae" / str(place), resume=False)
     write_results(out)

@@ -42,7 +42,7 @@ def run(config_path: Path, overrides: tuple[str, ...], out_path: Path | None, *,
     config = read_config(config_path, overrides, SaeConfig)
     where, directory = str(config_path), config_path.parent
     out = RunDir(out_path or Path(config.out_path or f"runs/{config.name}"))
-    base = open_base(located(config.base_model, directory))
+    base = open_base(located(config.base_model, directory), config.mesh)
     sites = [site_of(name, base) for name in config.sites]
     planned = plan(config, sites, where)
     training = {site: _training(config, base, site, where) for site in sites}

@@ -31,8 +31,8 @@ def steer(ref: str, site: str, questions: Path, out: Path, gammas: Sequence[floa
       InputError: anything wrong with model, site, questions or features, or the file is there.
     """
     asked = read_questions(questions)
-    settings = from_mapping(AdaptConfig, override({}, overrides), "command line").answers
-    base = open_base(ref)
+    config = from_mapping(AdaptConfig, override({}, overrides), "command line")
+    settings, base = config.answers, open_base(ref, config.mesh)
     asker = open_asker(base, asked, questions, settings)
     assert asker is not None  # there are questions
     steer_on(base, site_of(site, base), RunDir(out), asker, sha256(questions), settings, gammas, resume=False)

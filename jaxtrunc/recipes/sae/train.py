@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxtrunc.config import from_mapping, override
+from jaxtrunc.config import MeshSettings, from_mapping, override
 from jaxtrunc.core import environment, jsonio
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.progress import say
@@ -56,10 +56,11 @@ class TextSettings:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What the command line can say besides its flags: sae.KEY=VALUE, text.KEY=VALUE."""
+    """What the command line can say besides its flags: sae.KEY=VALUE, text.KEY=VALUE, mesh.KEY=VALUE."""
 
     sae: SAETraining = dataclasses.field(default_factory=SAETraining)
     text: TextSettings = dataclasses.field(default_factory=TextSettings)
+    mesh: MeshSettings = dataclasses.field(default_factory=MeshSettings)
 
 
 def train(ref: str, site: str, data: Path, out: Path, settings: dict[str, Any], overrides: tuple[str, ...], *,
@@ -73,9 +74,9 @@ def train(ref: str, site: str, data: Path, out: Path, settings: dict[str, Any], 
       InputError: anything wrong with model, site, rows, settings, or what lies in `out`; RunFailed: the loss is not finite;
         Interrupted: stopped by a signal.
     """
-    from_mapping(TrainingConfig, override({"sae": {}}, overrides), "command line")  # before anything is read
+    devices = from_mapping(TrainingConfig, override({"sae": {}}, overrides), "command line").mesh
     documents = read_documents(data)
-    base = open_base(ref)
+    base = open_base(ref, devices)
     place = site_of(site, base)
     width = settings["n"] or WIDER * base.width(place)
     config = from_mapping(TrainingConfig, override({"sae": settings | {"n": width}}, overrides), "command line")

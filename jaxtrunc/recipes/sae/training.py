@@ -14,14 +14,13 @@ from jaxtrunc.data.conversations import Conversation, Tokens, answer_stream, enc
 from jaxtrunc.data.hashing import uniforms
 from jaxtrunc.data.streams import AnswerStream
 from jaxtrunc.recipes.sae.base import Base
-from jaxtrunc.recipes.sae.controls import Start
+from jaxtrunc.recipes.sae.controls import SiteBasis
 from jaxtrunc.recipes.sae.settings import AdapterTraining
 from jaxtrunc.train.adapt_settings import AdaptSettings
 from jaxtrunc.train.batches import step_batch
 from jaxtrunc.train.lora import train_lora
 from jaxtrunc.train.loss import loss_sum
-from jaxtrunc.train.subspace_start import Start as FirstFactors
-from jaxtrunc.train.subspace_start import subspace_start
+from jaxtrunc.train.subspace_start import Start, subspace_start
 
 VALIDATION_BATCH = 16
 WIDTHS = 3  # of training batches; each is a compiled program
@@ -31,7 +30,7 @@ WIDTHS = 3  # of training batches; each is a compiled program
 class Trained:
     """The first factors, the tree of base and trained factors, and the tree that the model takes."""
 
-    first: FirstFactors
+    first: Start
     params: Params
 
     @property
@@ -45,7 +44,7 @@ class Trained:
         return self.first.adapter.by_name(self.params)
 
 
-def trained(base: Base, directory: Path, starts: Mapping[str, Start | None], rows: Sequence[Conversation], origin: str,
+def trained(base: Base, directory: Path, starts: Mapping[str, SiteBasis | None], rows: Sequence[Conversation], origin: str,
             settings: AdaptSettings, training: AdapterTraining, *, resume: bool) -> Trained:
     """Train, or with `resume` finish training or read what was trained; metrics and checkpoints are in `directory`."""
     bases = {site: None if start is None else start.u for site, start in starts.items()}
