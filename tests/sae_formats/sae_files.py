@@ -1,6 +1,8 @@
 """Autoencoders in the four formats as their authors write them, from the same arrays, and what they compute, in float64 NumPy."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,8 @@ def random_arrays(seed: int = 0, d: int = D, n: int = N) -> dict[str, np.ndarray
     """Every array that any kind has, float32; decoder rows have norms from 0.5 to 2."""
     draw = np.random.default_rng(seed)
     rows = draw.normal(size=(n, d))
-    arrays = {"w_enc": draw.normal(size=(d, n)) / d**0.5, "b_dec": draw.normal(size=d) * 0.3, "threshold": draw.uniform(0.1, 0.6, n),
+    arrays = {"w_enc": draw.normal(size=(d, n)) / d**0.5, "b_dec": draw.normal(size=d) * 0.3,
+              "threshold": draw.uniform(0.1, 0.6, n),
               "w_dec": rows / np.linalg.norm(rows, axis=1, keepdims=True) * draw.uniform(0.5, 2, (n, 1))}
     arrays |= {name: draw.normal(size=n) * 0.2 for name in ("b_enc", "b_gate", "b_mag", "r_mag")}
     return {name: array.astype(np.float32) for name, array in arrays.items()}
@@ -101,9 +104,10 @@ def write_llama_scope(folder: Path, arrays: dict[str, np.ndarray], **settings: o
 def write_sparsify(folder: Path, arrays: dict[str, np.ndarray], **settings: object) -> Path:
     """`folder` gets one named after the module."""
     n, d = arrays["w_dec"].shape
-    config = {"activation": "topk", "expansion_factor": 32, "normalize_decoder": True, "num_latents": n, "k": K, "multi_topk": False,
-              "skip_connection": False, "transcode": False, "d_in": d}
-    tensors = {"encoder.weight": arrays["w_enc"].T, "encoder.bias": arrays["b_enc"], "W_dec": arrays["w_dec"], "b_dec": arrays["b_dec"]}
+    config = {"activation": "topk", "expansion_factor": 32, "normalize_decoder": True, "num_latents": n, "k": K,
+              "multi_topk": False, "skip_connection": False, "transcode": False, "d_in": d}
+    tensors = {"encoder.weight": arrays["w_enc"].T, "encoder.bias": arrays["b_enc"], "W_dec": arrays["w_dec"],
+               "b_dec": arrays["b_dec"]}
     return _write(folder / "layers.2.mlp", {"cfg.json": config | settings}, {"sae.safetensors": tensors})
 
 
@@ -126,3 +130,10 @@ def _write(folder: Path, settings: dict[str, dict], weights: dict[str, dict[str,
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         save_file({key: np.ascontiguousarray(array) for key, array in tensors.items()}, folder / name)
     return folder
+
+
+WRITERS: dict[str, Callable[[Path, dict[str, np.ndarray]], Path]] = {
+    **{kind: partial(write_saelens, kind=kind) for kind in KINDS}, "old": write_old_saelens,
+    "by_norm": partial(write_saelens, kind="topk", rescale_acts_by_decoder_norm=True),
+    "raw_input": partial(write_saelens, kind="standard", apply_b_dec_to_input=False),
+    "gemma_scope": write_gemma_scope, "llama_scope": write_llama_scope, "sparsify": write_sparsify}  # fmt: skip

@@ -15,11 +15,8 @@ from jaxtrunc.sae.sae import decode, encode, reconstruct
 from jaxtrunc.sae.sites import Site
 
 ARRAYS, X = files.random_arrays(), files.activations()
+NORMS = np.linalg.norm(ARRAYS["w_dec"], axis=1)
 SCALE = files.llama_scope_scale()
-WRITERS = {
-    "gemma_scope": files.write_gemma_scope, "llama_scope": files.write_llama_scope, "sparsify": files.write_sparsify,
-    "old": files.write_old_saelens, **{kind: lambda folder, arrays, kind=kind: files.write_saelens(folder, arrays, kind)
-                                      for kind in files.KINDS}}  # fmt: skip
 SITES = {"gemma_scope": "resid_post.5", "llama_scope": "resid_post.8", "sparsify": "mlp_out.2", "old": "resid_post.3"}
 
 
@@ -27,8 +24,10 @@ def expected(name):
     """Activations and reconstruction as the file means them, without folding."""
     if name == "llama_scope":
         return files.expected(files.llama_scope_arrays(ARRAYS), X, "jumprelu", scale=SCALE, subtract=False)
-    kind = {"gemma_scope": "jumprelu", "sparsify": "topk", "old": "topk"}.get(name, name)
-    return files.expected(ARRAYS, X, kind, subtract=name != "gemma_scope")
+    kind = {"gemma_scope": "jumprelu", "raw_input": "standard"}.get(name, name if name in files.KINDS else "topk")
+    subtract, by_norm = name not in ("gemma_scope", "raw_input"), name == "by_norm"
+    a, reconstruction = files.expected(ARRAYS, X, kind, subtract=subtract, by_norm=by_norm)
+    return a * (NORMS if by_norm else 1), reconstruction
 
 
 def assert_computes(sae, a, reconstruction):
@@ -37,9 +36,9 @@ def assert_computes(sae, a, reconstruction):
     np.testing.assert_allclose(reconstruct(sae, X), reconstruction, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", files.WRITERS)
 def test_what_a_file_computes(tmp_path, name):
-    folder = WRITERS[name](tmp_path, ARRAYS)
+    folder = files.WRITERS[name](tmp_path, ARRAYS)
     sae = load_sae(folder, fold=False)
     assert (sae.d, sae.n) == (files.D, files.N)
     assert sae.facts["site"] == SITES.get(name, "resid_post.3") and sae.facts["id"].startswith("sha256:")
@@ -48,26 +47,22 @@ def test_what_a_file_computes(tmp_path, name):
     assert_computes(sae, a, reconstruction)
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", files.WRITERS)
 def test_folding_gives_unit_rows_and_the_same_reconstruction(tmp_path, name):
-    sae = load_sae(WRITERS[name](tmp_path, ARRAYS))
-    norms = np.linalg.norm(ARRAYS["w_dec"], axis=1)
+    sae = load_sae(files.WRITERS[name](tmp_path, ARRAYS))
     a, reconstruction = expected(name)
-    if sae.kind == "topk":
+    if sae.kind == "topk" and name != "by_norm":
         np.testing.assert_array_equal(sae.w_dec, ARRAYS["w_dec"])
     else:
         np.testing.assert_allclose(np.linalg.norm(sae.w_dec, axis=1), 1, atol=1e-6)
-        a = a * norms
+        a = a * (NORMS if name != "by_norm" else 1)
     assert_computes(sae, a, reconstruction)
 
 
-def test_topk_in_units_of_decoder_rows_is_always_folded(tmp_path):
-    by_norm, xhat = files.expected(ARRAYS, X, "topk", by_norm=True)
-    plain, _ = files.expected(ARRAYS, X, "topk")
-    assert ((by_norm > 0) != (plain > 0)).any()
-    sae = load_sae(files.write_saelens(tmp_path, ARRAYS, "topk", rescale_acts_by_decoder_norm=True), fold=False)
+def test_topk_in_units_of_decoder_rows_is_folded_unasked(tmp_path):
+    assert ((expected("by_norm")[0] > 0) != (expected("topk")[0] > 0)).any()
+    sae = load_sae(files.WRITERS["by_norm"](tmp_path, ARRAYS), fold=False)
     np.testing.assert_allclose(np.linalg.norm(sae.w_dec, axis=1), 1, atol=1e-6)
-    assert_computes(sae, by_norm * np.linalg.norm(ARRAYS["w_dec"], axis=1), xhat)
 
 
 def test_decoder_rows_of_norm_zero_stay(tmp_path):
@@ -92,9 +87,9 @@ def test_scales_can_be_put_into_the_weights(tmp_path):
     np.testing.assert_allclose(SCALE * encode(folded, X), encode(sae, X), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", files.WRITERS)
 def test_saved_ones_load_as_they_were(tmp_path, name):
-    sae = load_sae(WRITERS[name](tmp_path / "theirs", ARRAYS), fold=False)
+    sae = load_sae(files.WRITERS[name](tmp_path / "theirs", ARRAYS), fold=False)
     save_sae(tmp_path / "ours", sae)
     again = load_sae(tmp_path / "ours", fold=False)
     assert sorted(file.name for file in (tmp_path / "ours").iterdir()) == ["cfg.json", "sae_weights.safetensors"]
