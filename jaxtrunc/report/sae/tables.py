@@ -57,7 +57,7 @@ def groups(results: Results) -> Table:
     rows = [(group, str(len(facts["seeds"])), *(_spread(facts["metrics"].get(name), name) for name in named),
              *(_difference(facts["minus_subspace"].get(name)) for name in ("refusal_rate", "over_refusal_rate")))
             for group, facts in results["groups"].items()]
-    head = ("kind", "seeds", *(NAMES[name] for name in named), "refused of unsafe − subspace", "refused of safe − subspace")
+    head = ("kind", "seeds", *(NAMES[name] for name in named), "unsafe, minus subspace", "safe, minus subspace")
     return Table(head, rows,
                  note="Mean (smallest to largest) over seeds, in per cent. Differences in points from adapters that begin in the "
                       "subspace, same seeds and prompts, with 95% intervals over prompts; these leave out the chance of training, "
