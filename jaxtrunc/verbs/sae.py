@@ -130,6 +130,8 @@ class SaeFeatures(Verb):
     """Of one prompt with its response; what is longer is cut."""
     batch_size: int = FeatureSettings.batch_size
     """Responses per pass; nothing depends on it."""
+    explainer: Annotated[str | None, arg(metavar="MODULE:FUNCTION")] = None
+    """Says in a few words what a feature is, from its contexts and tokens; shown as its label."""
     overrides: Overrides = ()
     """Values such as mesh.tensor=8."""
 
@@ -137,7 +139,8 @@ class SaeFeatures(Verb):
         from jaxtrunc.recipes.sae.features import features
 
         settings = FeatureSettings(pooling=self.pooling, score=self.score, budget=self.budget, fraction=self.fraction,
-                                   draws=self.draws, max_tokens=self.max_tokens, batch_size=self.batch_size)
+                                   draws=self.draws, max_tokens=self.max_tokens, batch_size=self.batch_size,
+                                   explainer=self.explainer)
         features(self.base_model, self.site, self.pairs, self.out_path, settings.with_preset(self.preset), self.overrides,
                  sae=self.sae)
 
@@ -191,7 +194,7 @@ class SaeAdapt(Verb):
     data: Path
     """Rows with prompt and response, both as the model should say them."""
     out_path: Path
-    """Directory of the run; holds subspaces, unless --init lora comes with --sites."""
+    """Directory of the run; holds subspaces, unless it is for --init lora."""
     eval: Path | None = None
     """Rows with prompt, expected (refuse, comply) and set; default: nothing is measured."""
     init: Init = "subspace"
@@ -211,7 +214,7 @@ class SaeAdapt(Verb):
     companions: str = ""
     """Kernels that get plain LoRA factors beside them, such as q,k,v."""
     sites: str = ""
-    """Separated by commas; default: all that RUN/subspace has."""
+    """Separated by commas; default: all that RUN/subspace has. A kind alone, such as resid_post: default layers."""
     rank: int | None = None
     """Of all factors; default: that of the subspaces, else 16."""
     init_scale: float = 0.1

@@ -53,6 +53,7 @@ def test_features_and_subspace_refuse(refused, files, tmp_path):
     refused("features", *common, "--site", "attn_z.1", "--pairs", files["pairs"], words=("attn_z.1",))
     refused("features", *common, "--site", "resid_post.1", "--pairs", files["pairs"], words=("no autoencoder", "sae train"))
     refused("features", *common, "--site", "resid_post.1", "--pairs", files["train"], words=("line 1", "rating"))
+    refused("features", *common, "--site", "resid_post.1", "--pairs", files["pairs"], "mesh.fdsp=2", words=("fdsp", "fsdp"))
     refused("subspace", *common, "--site", "resid_post.1", words=("no features", "sae features"))
     refused("subspace", *common, "--site", "attn_z.1", words=("attn_z.1",))
 

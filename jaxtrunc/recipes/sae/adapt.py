@@ -13,18 +13,20 @@ from jaxtrunc.core.rundir import RunDir, sha256
 from jaxtrunc.data.conversations import Conversation, Question, read_conversations, read_questions
 from jaxtrunc.evals.refusals import PHRASES_HASH
 from jaxtrunc.evals.safety import Answer, safety_metrics
-from jaxtrunc.recipes.sae.answers import Asker, open_judge, write_answers
-from jaxtrunc.recipes.sae.base import Base, open_base, site_of
+from jaxtrunc.recipes.sae.answers import Asker, write_answers
+from jaxtrunc.recipes.sae.base import Base, open_base
 from jaxtrunc.recipes.sae.chosen import sites_of
 from jaxtrunc.recipes.sae.controls import SiteBasis, basis_of, read_subspace
 from jaxtrunc.recipes.sae.export import export
+from jaxtrunc.recipes.sae.layers import sites_named
+from jaxtrunc.recipes.sae.plugins import resolve
 from jaxtrunc.recipes.sae.results import write_results
 from jaxtrunc.recipes.sae.settings import AdapterTraining, AnswerSettings, Init, Preset
 from jaxtrunc.recipes.sae.training import trained
 from jaxtrunc.sae.sites import Site
 from jaxtrunc.train.adapt_settings import AdaptSettings
 
-BASE = "base"
+BASE, JUDGE = "base", "answers.judge"
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def measure_base(base: Base, run: RunDir, asker: Asker, settings: AnswerSettings
 
 def open_asker(base: Base, questions: list[Question], origin: Path | None, settings: AnswerSettings) -> Asker | None:
     """What asks them; None if there are none."""
-    open_judge(settings.judge)
+    resolve(settings.judge, JUDGE)
     return Asker(base, questions, str(origin), settings) if questions else None
 
 
@@ -152,10 +154,12 @@ def shared_rank(run: RunDir, sites: list[Site]) -> int:
 
 
 def chosen_sites(base: Base, run: RunDir, request: Request) -> list[Site]:
-    """Those that are named, else all that have a subspace."""
-    sites = [site_of(name, base) for name in request.sites] or sites_of(run, "subspace")
+    """Those that are named, else all that have a subspace; for plain LoRA without either the default layers."""
+    sites = sites_named(request.sites, base) or sites_of(run, "subspace")
+    if not sites and request.init == "lora":
+        return sites_named(("resid_post",), base)
     if not sites:
-        raise InputError(f"{run.path}: holds no subspaces; run `jaxtrunc sae subspace` first, or give --init lora with --sites")
+        raise InputError(f"{run.path}: holds no subspaces; run `jaxtrunc sae subspace` first")
     return sites
 
 
@@ -184,7 +188,7 @@ def _checked(name: str) -> str:
 def _measure(run: RunDir, name: str, params: Any, asker: Asker, settings: AnswerSettings) -> None:
     answers: list[Answer] = asker.ask(params, name)
     write_answers(run.path, name, asker.questions, answers)
-    found = safety_metrics(answers, open_judge(settings.judge))
+    found = safety_metrics(answers, resolve(settings.judge, JUDGE))
     (run / "evaluations").mkdir(exist_ok=True)
     jsonio.write_json(run / f"evaluations/{name}.json", found | {
         "phrases_hash": PHRASES_HASH, "answers": dataclasses.asdict(settings), "samples": f"samples/{name}.jsonl.gz",

@@ -1,16 +1,13 @@
 """Asking a model: greedy answers to every question, how likely it begins with a refusal, and what both come to."""
 
-import functools
 import gzip
 import os
-import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.files import staging_name
 from jaxtrunc.core.jsonio import dumps
 from jaxtrunc.core.processes import fetch
@@ -20,7 +17,6 @@ from jaxtrunc.data import Encoded, bucket_batches
 from jaxtrunc.data.batching import FILLER
 from jaxtrunc.data.conversations import EXPECTED, Question
 from jaxtrunc.evals import Scorer
-from jaxtrunc.evals.judge import Judge
 from jaxtrunc.evals.openings import AGREEING, REFUSING, margins, opening_set
 from jaxtrunc.evals.safety import Answer
 from jaxtrunc.models import generate
@@ -74,19 +70,6 @@ class Asker:
 
     def _text(self, tokens: np.ndarray) -> str:
         return self._base.chat.tokenizer.decode([int(token) for token in tokens if token >= 0], skip_special_tokens=True)
-
-
-def open_judge(named: str | None) -> Judge | None:
-    """The function that `module:function` names; `InputError` if there is none."""
-    if named is None:
-        return None
-    try:
-        judge = pkgutil.resolve_name(named)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"answers.judge: '{named}' cannot be imported ({error}); expected module:function") from None
-    if not callable(judge):
-        raise InputError(f"answers.judge: '{named}' is no function; expected one of (prompt, response) that returns 1 to 5")
-    return functools.partial(judge)
 
 
 def write_answers(run: Path, name: str, questions: Sequence[Question], answers: Sequence[Answer]) -> None:

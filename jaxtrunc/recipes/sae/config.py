@@ -62,7 +62,8 @@ class SaeConfig:
     Attributes:
       name: the default output directory is runs/NAME.
       base_model: directory, org/name or org/name@revision.
-      sites: where autoencoders are, and what adapters of their layers begin in.
+      sites: where autoencoders are, and what adapters of their layers begin in; a kind alone, such as resid_post, stands for the
+        published layers of its model, else for four from 20% to 80% of the depth.
       autoencoders: site → directory of one that is there already; the others are trained.
       data: rows, or what they are made from.
       sae: of autoencoders that are trained; n is 8 times the width of the site unless given.

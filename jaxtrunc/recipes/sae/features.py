@@ -1,6 +1,7 @@
 """`jaxtrunc sae features`: which features of an autoencoder tell aligned responses from unaligned ones."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from jaxtrunc.models import DecoderConfig, Execution, site_states
 from jaxtrunc.recipes.sae.base import Base, open_base, site_of
 from jaxtrunc.recipes.sae.contexts import Contexts, highest
 from jaxtrunc.recipes.sae.pairs import PairBatch, Pairs
+from jaxtrunc.recipes.sae.plugins import resolve
 from jaxtrunc.recipes.sae.results import write_results
 from jaxtrunc.recipes.sae.settings import FeatureSettings
 from jaxtrunc.recipes.sae.words import logit_lens, nearest
@@ -78,6 +80,7 @@ def features_on(base: Base, site: Site, rows: list[Conversation], pairs: Path, r
                 folder: Path, *, resume: bool) -> None:
     """The same with everything opened; with `resume` features that are there stay."""
     sae, artefact = open_sae(folder, site, base), f"features/{site}.json"
+    explain = resolve(settings.explainer, "features.explainer")
     run.check_free(artefact, resume=resume)
     source = {"base_model": base.side.ref, "sae": relative_to_run(run.path, folder), "sae_id": sae.facts.get("id"),
               "pairs": sha256(pairs)}
@@ -93,7 +96,7 @@ def features_on(base: Base, site: Site, rows: list[Conversation], pairs: Path, r
         chosen = select(collected.sums, score=settings.score, budget=settings.budget, fraction=settings.fraction,
                         min_density=settings.min_density, permutations=collected.permutations)
         write(run, site, chosen, collected, source | {"settings": dataclasses.asdict(settings),
-                                                      "described": describe(base, sae, chosen, collected, stream)})
+                                                      "described": describe(base, sae, chosen, collected, stream, explain)})
     say(f"features: {len(chosen)} of {sae.n} at {site}, in {run / artefact}")
 
 
@@ -127,12 +130,14 @@ def collect(base: Base, sae: SAE, site: Site, pairs: Pairs, settings: FeatureSet
     return found
 
 
-def describe(base: Base, sae: SAE, chosen: Selection, found: Collected, pairs: Pairs) -> list[dict[str, Any]]:
-    """For the report, of the first `DESCRIBED` chosen features: contexts of both classes, tokens, nearest features."""
+def describe(base: Base, sae: SAE, chosen: Selection, found: Collected, pairs: Pairs,
+             explain: Callable[[dict[str, Any]], str] | None) -> list[dict[str, Any]]:
+    """For the report, of the first `DESCRIBED` chosen features: contexts of both classes, tokens, nearest features, explanation."""
     first = chosen.index[:DESCRIBED]
     columns = zip(first, logit_lens(base, np.asarray(sae.w_dec)[first]), nearest(sae, first), strict=True)
-    return [{"index": int(index), "contexts": found.contexts.of(int(index), pairs.sequences, base.chat.tokenizer),
-             "tokens": tokens, "nearest": beside} for index, tokens, beside in columns]
+    facts = [{"index": int(index), "contexts": found.contexts.of(int(index), pairs.sequences, base.chat.tokenizer),
+              "tokens": tokens, "nearest": beside} for index, tokens, beside in columns]
+    return facts if explain is None else [entry | {"explanation": str(explain(entry))} for entry in facts]
 
 
 def write(run: RunDir, site: Site, chosen: Selection, found: Collected, facts: dict[str, Any]) -> None:

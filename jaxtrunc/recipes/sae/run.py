@@ -12,9 +12,10 @@ from jaxtrunc.core.rundir import RunDir, sha256
 from jaxtrunc.data.conversations import read_conversations, read_pairs, read_questions
 from jaxtrunc.recipes.pair import located
 from jaxtrunc.recipes.sae.adapt import AdaptConfig, Material, Request, adapt_on, adapter_name, measure_base, open_asker, settled
-from jaxtrunc.recipes.sae.base import Base, open_base, site_of
+from jaxtrunc.recipes.sae.base import Base, open_base
 from jaxtrunc.recipes.sae.config import SaeConfig
 from jaxtrunc.recipes.sae.features import features_on
+from jaxtrunc.recipes.sae.layers import sites_named
 from jaxtrunc.recipes.sae.report import announce
 from jaxtrunc.recipes.sae.results import RESULTS, write_results
 from jaxtrunc.recipes.sae.rows import RowFiles, open_rows
@@ -43,7 +44,7 @@ def run(config_path: Path, overrides: tuple[str, ...], out_path: Path | None, *,
     where, directory = str(config_path), config_path.parent
     out = RunDir(out_path or Path(config.out_path or f"runs/{config.name}"))
     base = open_base(located(config.base_model, directory), config.mesh)
-    sites = [site_of(name, base) for name in config.sites]
+    sites = sites_named(config.sites, base)
     planned = plan(config, sites, where)
     training = {site: _training(config, base, site, where) for site in sites}
     out.check_free(RESULTS, resume=resume)

@@ -33,6 +33,7 @@ class FeatureSettings:
       max_tokens: of one prompt with its response; what is longer is cut.
       batch_size: responses per pass; what is found does not depend on it.
       contexts: activating contexts that are kept of every feature and class.
+      explainer: module:function from contexts, tokens and nearest features of a feature to a few words; null: none.
     """
 
     pooling: Pooling = "mean"
@@ -44,6 +45,7 @@ class FeatureSettings:
     max_tokens: int = 256
     batch_size: int = 16
     contexts: int = 10
+    explainer: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values outside their range with an `InputError` that names the key."""

@@ -14,10 +14,11 @@ from jaxtrunc.core.progress import say
 from jaxtrunc.core.rundir import RunDir, sha256
 from jaxtrunc.data.conversations import read_questions
 from jaxtrunc.evals.safety import safety_metrics
-from jaxtrunc.recipes.sae.adapt import AdaptConfig, open_asker
-from jaxtrunc.recipes.sae.answers import Asker, open_judge
+from jaxtrunc.recipes.sae.adapt import JUDGE, AdaptConfig, open_asker
+from jaxtrunc.recipes.sae.answers import Asker
 from jaxtrunc.recipes.sae.base import Base, open_base, site_of
 from jaxtrunc.recipes.sae.chosen import read_chosen
+from jaxtrunc.recipes.sae.plugins import resolve
 from jaxtrunc.recipes.sae.results import write_results
 from jaxtrunc.recipes.sae.settings import AnswerSettings
 from jaxtrunc.sae.causal import scale_features
@@ -51,7 +52,7 @@ def steer_on(base: Base, site: Site, run: RunDir, asker: Asker, origin: str, set
         run.begin(f"sae steer {site}", artefact, facts | {"environment": environment.describe()}, resume=resume, fixed=tuple(facts))
         if run.is_finished(artefact):
             return
-        index, judge, rows = jnp.asarray(chosen.selection.index), open_judge(settings.judge), []
+        index, judge, rows = jnp.asarray(chosen.selection.index), resolve(settings.judge, JUDGE), []
         for gamma in gammas:
             edit = jax.tree_util.Partial(scale_features, sae=chosen.sae, index=index, gamma=jnp.float32(gamma))
             answers = asker.ask(base.params, f"{site} × {gamma:g}", edits={str(site): edit}, margin=False)

@@ -44,7 +44,8 @@ def _feature(row: dict[str, Any], described: dict[str, Any], label: dict[str, An
               ("fires on", " and ".join(densities) + " of tokens"),
               ("t", figures(row["t"]))]
     scores += [("p", figures(row["p_max"]))] if row.get("p_max") is not None else []
-    words = label.get("label", "") + (" (left out)" if label.get("keep", True) is False else "")
+    words = label.get("label") or described.get("explanation", "")
+    words += " (left out)" if label.get("keep", True) is False else ""
     tokens = described.get("tokens", {"top": [], "bottom": []})
     beside = ", ".join(f"{near['feature']} ({number(near['cosine'], 2)})" for near in described.get("nearest", ()))
     contexts = tuple((name, tuple((figures(found["value"]), found["before"], found["token"], found["after"]) for found in places))
