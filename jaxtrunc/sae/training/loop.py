@@ -20,7 +20,7 @@ from jaxtrunc.sae.training.log import TrainingLog
 from jaxtrunc.sae.training.result import trained_sae
 from jaxtrunc.sae.training.settings import SAETraining, differences
 from jaxtrunc.sae.training.state import SAEState, first_state
-from jaxtrunc.sae.training.step import make_step
+from jaxtrunc.sae.training.step import train_step
 
 TITLE = "sae train"
 
@@ -75,13 +75,13 @@ def _start(buffer: ShuffledBuffer, settings: SAETraining, store: CheckpointStore
 
 
 def _run(buffer: ShuffledBuffer, settings: SAETraining, state: SAEState, store: CheckpointStore, mesh: Mesh | None) -> SAEState:
-    step, done = make_step(settings, state, mesh), int(state.step)
+    done = int(state.step)
     log = TrainingLog(store.directory.parent / "metrics.jsonl", settings, done)
     with stop_request() as request, progress(TITLE, settings.steps) as advance:
         stop = agreement(request, mesh)
         advance(done)
         while done < settings.steps:
-            state, measured = step(state, _placed(next(buffer), mesh))
+            state, measured = train_step(state, _placed(next(buffer), mesh), settings, mesh)
             log.add(measured)
             done += 1
             stopped = stop()

@@ -1,5 +1,6 @@
 """What a training step changes, how it begins, and where it lies."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -49,34 +50,35 @@ def first_state(settings: SAETraining, mean: np.ndarray, square: float, mesh: Me
       square: the data's mean squared norm.
       mesh: one axis `dictionary`; None: one device.
     """
-    def make(key: jax.Array, mean: jax.Array, scale: jax.Array) -> SAEState:
-        rows = jax.random.normal(key, (settings.n, len(mean)))
-        rows /= jnp.linalg.norm(rows, axis=1, keepdims=True)
-        params = {"w_enc": rows.T, "w_dec": rows, "b_enc": jnp.zeros(settings.n), "b_dec": scale * mean}
-        if settings.kind == "jumprelu":
-            params |= {"b_enc": -(params["b_dec"] @ params["w_enc"]),
-                       "log_threshold": jnp.full(settings.n, jnp.log(FIRST_THRESHOLD))}
-        return SAEState(params, optimiser(settings).init(params), jnp.zeros(settings.n, jnp.int32), jnp.float32(0), scale,
-                        jnp.int32(0))
-
-    arguments = jax.random.key(settings.seed), jnp.asarray(mean, jnp.float32), jnp.float32(square**-0.5)
-    return jax.jit(make, out_shardings=layout(jax.eval_shape(make, *arguments), mesh))(*arguments)
+    return _first(jax.random.key(settings.seed), mean.astype(np.float32), np.float32(square**-0.5), settings, mesh)
 
 
-def layout(state: SAEState, mesh: Mesh | None) -> Any:
-    """Shardings like `state`: what has an axis of latents is divided along it, the rest is everywhere; None without a mesh.
+@partial(jax.jit, static_argnames=("settings", "mesh"))
+def _first(key: jax.Array, mean: jax.Array, scale: jax.Array, settings: SAETraining, mesh: Mesh | None) -> SAEState:
+    rows = jax.random.normal(key, (settings.n, len(mean)))
+    rows /= jnp.linalg.norm(rows, axis=1, keepdims=True)
+    params = {"w_enc": rows.T, "w_dec": rows, "b_enc": jnp.zeros(settings.n), "b_dec": scale * mean}
+    if settings.kind == "jumprelu":
+        params |= {"b_enc": -(params["b_dec"] @ params["w_enc"]), "log_threshold": jnp.full(settings.n, jnp.log(FIRST_THRESHOLD))}
+    silent = jnp.zeros(settings.n, jnp.int32)
+    return laid_out(SAEState(params, optimiser(settings).init(params), silent, jnp.float32(0), scale, jnp.int32(0)), mesh)
+
+
+def laid_out(state: SAEState, mesh: Mesh | None) -> SAEState:
+    """Inside a compiled function: what has an axis of latents is divided along it, the rest is everywhere.
 
     Everything stays whole where the number of latents is no multiple of the number of devices.
     """
     if mesh is None:
-        return None
+        return state
     divides = state.silent.size % mesh.shape[DICTIONARY] == 0
 
-    def of(path: Any, _: Any) -> NamedSharding:
+    def placed(path: Any, leaf: jax.Array) -> jax.Array:
         axis = AXIS_OF_LATENTS.get(_name(path))
-        return NamedSharding(mesh, P() if axis is None or not divides else P(*(None,) * axis, DICTIONARY))
+        spec = P() if axis is None or not divides else P(*(None,) * axis, DICTIONARY)
+        return jax.lax.with_sharding_constraint(leaf, NamedSharding(mesh, spec))
 
-    return jax.tree_util.tree_map_with_path(of, state)
+    return jax.tree_util.tree_map_with_path(placed, state)
 
 
 def per_latent(moments: optax.OptState, factor: jax.Array) -> optax.OptState:

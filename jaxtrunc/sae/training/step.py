@@ -1,20 +1,19 @@
 """One optimiser step as one compiled function."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import Mesh
 
 from jaxtrunc.sae.training.losses import LOSSES
 from jaxtrunc.sae.training.losses.parts import Now
 from jaxtrunc.sae.training.optimiser import optimiser, sparsity, unit_rows
 from jaxtrunc.sae.training.resample import is_due, resample
 from jaxtrunc.sae.training.settings import SAETraining
-from jaxtrunc.sae.training.state import SAEState, layout
+from jaxtrunc.sae.training.state import SAEState, laid_out
 
 MEMORY = 0.999  # of the running threshold of batchtopk
 
@@ -28,19 +27,9 @@ class Measured(NamedTuple):
     dead: jax.Array
 
 
-Step = Callable[[SAEState, jax.Array], tuple[SAEState, Measured]]
-
-
-def make_step(settings: SAETraining, state: SAEState, mesh: Mesh | None) -> Step:
-    """(state, activations (batch, d) as they come) → (new state, what was measured); the state passed in is consumed."""
-    def step(state: SAEState, x: jax.Array) -> tuple[SAEState, Measured]:
-        return _step(state, x, settings)
-
-    out = None if mesh is None else (layout(state, mesh), NamedSharding(mesh, P()))
-    return jax.jit(step, donate_argnums=0, out_shardings=out)
-
-
-def _step(state: SAEState, x: jax.Array, settings: SAETraining) -> tuple[SAEState, Measured]:
+@partial(jax.jit, static_argnames=("settings", "mesh"), donate_argnames="state")
+def train_step(state: SAEState, x: jax.Array, settings: SAETraining, mesh: Mesh | None) -> tuple[SAEState, Measured]:
+    """Activations (batch, d) as they come → new state, what was measured before; the state passed in is consumed."""
     x = state.scale * x
     now = Now(state.silent >= settings.dead_tokens, sparsity(settings, state.step))
     (loss, seen), gradient = jax.value_and_grad(LOSSES[settings.kind], has_aux=True)(state.params, x, now, settings)
@@ -51,7 +40,7 @@ def _step(state: SAEState, x: jax.Array, settings: SAETraining) -> tuple[SAEStat
     measured = Measured(loss, seen.unexplained, seen.l0, jnp.mean(silent >= settings.dead_tokens))
     if settings.resample:
         state = jax.lax.cond(is_due(settings, state.step), lambda: resample(state, x, seen.errors, settings), lambda: state)
-    return state, measured
+    return laid_out(state, mesh), measured
 
 
 def _running(threshold: jax.Array, least: jax.Array) -> jax.Array:
