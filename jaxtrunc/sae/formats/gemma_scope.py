@@ -3,10 +3,8 @@
 import re
 from pathlib import Path
 
-import jax.numpy as jnp
-
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.sae.formats.weights import open_npz, read_parts
+from jaxtrunc.sae.formats.weights import as_fields, open_npz, read_parts
 from jaxtrunc.sae.sae import SAE
 from jaxtrunc.sae.sites import Site
 
@@ -25,8 +23,8 @@ def read(directory: Path) -> SAE:
     weights.only(keys.values())
     folders = directory.resolve().parts[::-1]
     said = {"site": _site(directory, folders), "width": _first(_WIDTH, folders)}
-    arrays = {name: jnp.asarray(array) for name, array in read_parts(weights, keys).items()}
-    return SAE(**arrays, kind="jumprelu", subtract_b_dec=False, meta=tuple((key, value) for key, value in said.items() if value))
+    return SAE(**as_fields(read_parts(weights, keys)), kind="jumprelu", subtract_b_dec=False,
+               meta=tuple((key, value) for key, value in said.items() if value))
 
 
 def _first(pattern: re.Pattern[str], folders: tuple[str, ...]) -> str | None:

@@ -8,12 +8,11 @@ which most figures for these files come from, the pre-activations alone are comp
 from math import sqrt
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxtrunc.sae.formats.hooks import site_of_hook
 from jaxtrunc.sae.formats.settings import Settings, read_settings
-from jaxtrunc.sae.formats.weights import open_safetensors, read_parts
+from jaxtrunc.sae.formats.weights import as_fields, open_safetensors, read_parts
 from jaxtrunc.sae.sae import SAE
 
 FILES = ("hyperparams.json", "checkpoints/final.safetensors")
@@ -34,7 +33,7 @@ def read(directory: Path) -> SAE:
     threshold = settings.number(settings.get("jump_relu_threshold"), "jump_relu_threshold")
     arrays["threshold"] = np.full(n, threshold * scale, np.float32)
     hook = settings.text("hook_point_in")
-    return SAE(**{name: jnp.asarray(array) for name, array in arrays.items()}, kind="jumprelu", input_scale=scale,
+    return SAE(**as_fields(arrays), kind="jumprelu", input_scale=scale,
                output_scale=scale, subtract_b_dec=settings.flag("apply_decoder_bias_to_pre_encoder", False),
                meta=() if hook is None else (("site", str(site_of_hook(settings.file, "hook_point_in", hook))),))
 

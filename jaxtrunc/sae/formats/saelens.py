@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import get_args
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.sae.fold import by_decoder_norm
 from jaxtrunc.sae.formats.hooks import site_of_hook
 from jaxtrunc.sae.formats.settings import Settings, read_settings
-from jaxtrunc.sae.formats.weights import Weights, open_safetensors, read_parts
+from jaxtrunc.sae.formats.weights import Weights, as_fields, open_safetensors, read_parts
 from jaxtrunc.sae.sae import SAE, Kind
 
 FILES = ("cfg.json", "sae_weights.safetensors")
@@ -27,7 +26,7 @@ def read(directory: Path) -> SAE:
     for key, size in (("d_in", len(arrays["b_dec"])), ("d_sae", arrays["w_enc"].shape[1])):
         if settings.whole(key) != size:
             raise settings.wrong(key, f"{size} as in {weights.file.name}", settings.get(key))
-    sae = SAE(**{name: jnp.asarray(array) for name, array in arrays.items()}, kind=kind, meta=_said(settings),
+    sae = SAE(**as_fields(arrays), kind=kind, meta=_said(settings),
               k=_k(settings, arrays["w_enc"].shape[1]) if kind == "topk" else None,
               subtract_b_dec=settings.flag("apply_b_dec_to_input", True))
     return by_decoder_norm(sae) if kind == "topk" and settings.flag("rescale_acts_by_decoder_norm", False) else sae

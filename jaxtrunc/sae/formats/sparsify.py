@@ -3,10 +3,8 @@
 import re
 from pathlib import Path
 
-import jax.numpy as jnp
-
 from jaxtrunc.sae.formats.settings import read_settings
-from jaxtrunc.sae.formats.weights import open_safetensors, read_parts
+from jaxtrunc.sae.formats.weights import as_fields, open_safetensors, read_parts
 from jaxtrunc.sae.sae import SAE
 from jaxtrunc.sae.sites import Site
 
@@ -34,7 +32,7 @@ def read(directory: Path) -> SAE:
     if k > n:
         raise settings.wrong("k", f"at most the {n} latents there are", k)
     site = _site(directory.resolve().name)
-    return SAE(**{name: jnp.asarray(array) for name, array in arrays.items()}, kind="topk", k=k, subtract_b_dec=True,
+    return SAE(**as_fields(arrays), kind="topk", k=k, subtract_b_dec=True,
                meta=(("site", site),) if site else ())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -108,6 +109,11 @@ def read_parts(weights: Weights, keys: Mapping[str, str], *, transposed: Collect
     for name, key in keys.items():
         _check_shape(weights, key, MATRICES.get(name, ("d" if name == "b_dec" else "n",)), sizes, name in transposed)
     return {name: _floats(weights, key).T if name in transposed else _floats(weights, key) for name, key in keys.items()}
+
+
+def as_fields(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The arrays on the device, as keyword arguments of `SAE`."""
+    return {name: jnp.asarray(array) for name, array in arrays.items()}
 
 
 def _length(weights: Weights, key: str) -> int:
