@@ -11,6 +11,7 @@ import decompose
 import finetune
 import levels
 import read
+import sae_encode
 import startup
 import sweep
 from suite import markdown, readers
@@ -79,6 +80,15 @@ def test_a_second_run_compiles_less_and_missing_peers_are_said(monkeypatch):
     first, second = report.comparisons[1].rows
     assert second.facts["compiled"] < first.facts["compiled"] and second.facts["from the cache"] > first.facts["from the cache"]
     assert any("skipped: mergekit is not installed" in line for line in markdown.section(report.result(0, 0)))
+
+
+def test_encoders_of_sparse_autoencoders_agree():
+    report = measured(sae_encode, "sae_encode")
+    for comparison in report.comparisons:
+        active = [row.facts["active latents per token"] for row in comparison.rows if row.facts]
+        assert len(active) >= 2 and min(active) > 1 and max(active) - min(active) < 0.1
+    errors = facts(report, sae_encode.ERROR)
+    assert sae_encode.PLAIN in errors and max(errors.values()) < 1e-5
 
 
 @pytest.mark.slow
