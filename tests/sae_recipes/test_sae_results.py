@@ -74,7 +74,7 @@ def test_groups_are_seeds_and_differences_are_paired(run):
     difference = groups["lora"]["minus_subspace"]["refusal_rate"]
     assert difference["seeds"] == 2 and difference["value"] == pytest.approx((2 + 3 - 8) / 8)  # seed 2 has no partner
     assert difference["by_seed"] == {0: -0.5, 1: -0.25}
-    assert groups["subspace"]["minus_subspace"] == {}
+    assert groups["subspace"]["minus_subspace"] == {} and groups["lora"]["reference"] == "subspace"
 
 
 def test_warnings_name_few_seeds_and_what_the_subspace_says(run):

@@ -43,6 +43,7 @@ def cross_entropy_recovered(base: Base, sae: SAE, site: Site, batches: list[Trai
     Tokens that count for nothing in training (special ones, the first) keep their own states.
     """
     run = jax.jit(partial(_spliced, cfg=base.cfg, site=str(site), execution=base.execution), static_argnames="how")
+    sae = base.everywhere(sae)
     totals, targets = dict.fromkeys(("original", "spliced", "zeroed"), 0.0), 0
     for batch in batches:
         arrays = [base.placed(a) for a in (batch.tokens, batch.lengths, batch.targets, base.counts(batch.tokens, batch.lengths))]

@@ -78,6 +78,8 @@ def adapt(ref: str, data: Path, questions: Path | None, out: Path, request: Requ
     config = settled(request, values, None if request.init == "lora" else shared_rank(run, sites), "command line")
     material = Material(rows, data, open_asker(base, asked, questions, config.answers))
     adapt_on(base, run, sites, request, config, material, resume=resume)
+    if material.asker is not None:
+        measure_base(base, run, material.asker, config.answers)
     write_results(out)
 
 
@@ -109,8 +111,9 @@ def adapt_on(base: Base, run: RunDir, sites: list[Site], request: Request, confi
 
 def measure_base(base: Base, run: RunDir, asker: Asker, settings: AnswerSettings) -> None:
     """The same questions to the base model, once per run."""
-    if not run.is_finished(f"evaluations/{BASE}.json"):
-        _measure(run, BASE, base.params, asker, settings)
+    with run.lock():
+        if not run.is_finished(f"evaluations/{BASE}.json"):
+            _measure(run, BASE, base.params, asker, settings)
 
 
 def open_asker(base: Base, questions: list[Question], origin: Path | None, settings: AnswerSettings) -> Asker | None:

@@ -23,7 +23,7 @@ from jaxtrunc.models import generate
 from jaxtrunc.recipes.sae.base import Base
 from jaxtrunc.recipes.sae.settings import AnswerSettings
 
-WIDTHS = 3  # of prompts; each is a compiled program
+WIDTHS = 2  # of prompts; each is a compiled program, for the base model, adapters and edits apart
 
 
 class Asker:
@@ -38,7 +38,7 @@ class Asker:
         self._batches = bucket_batches(ids, base.rows(settings.batch_size), WIDTHS)
         refusing, agreeing = chat.answer_tokens((REFUSING, AGREEING), origin)
         refused = [question.expected == EXPECTED[0] for question in questions]
-        self._openings = opening_set(self._encoded, refused, (refusing, agreeing), base.rows(settings.batch_size))
+        self._openings = opening_set(self._encoded, refused, (refusing, agreeing), base.rows(settings.batch_size), WIDTHS)
         end = chat.tokenizer.eos_token_id
         self._stops = tuple(dict.fromkeys([chat.end_of_turn(origin), *([end] if isinstance(end, int) else [])]))
         self._scorer = Scorer(base.cfg, base.execution, base.mesh)

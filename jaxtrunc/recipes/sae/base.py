@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from jaxtrunc.config import MeshSettings
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.core.mesh import batch_divisor, batch_sharding, place
+from jaxtrunc.core.mesh import batch_divisor, batch_sharding, place, replicated
 from jaxtrunc.core.processes import fetch
 from jaxtrunc.core.trees import Params
 from jaxtrunc.data.chat import Chat
@@ -71,6 +71,10 @@ class Base:
     def placed(self, array: Any) -> Any:
         """Rows of a batch, laid out over the devices."""
         return array if self.mesh is None else place(array, batch_sharding(self.mesh))
+
+    def everywhere(self, tree: Any) -> Any:
+        """The arrays of a tree, whole on every device, so that no call carries them there again."""
+        return tree if self.mesh is None else jax.device_put(tree, replicated(self.mesh))
 
     def width(self, site: Site) -> int:
         """Numbers at a site."""

@@ -122,6 +122,7 @@ def collect(base: Base, sae: SAE, site: Site, pairs: Pairs, settings: FeatureSet
     found = Collected(ClassSums.empty(sae.n), Contexts(sae.n, settings.contexts), draws, {True: [], False: []})
     run = jax.jit(partial(_seen, cfg=base.cfg, site=str(site), execution=base.execution, mode=settings.pooling,
                           count=settings.contexts))
+    sae = base.everywhere(sae)
     with progress(f"features of {site}", len(pairs)) as advance:
         for batch in pairs:
             arrays = (base.placed(array) for array in (batch.tokens, batch.lengths, batch.mask, batch.aligned))

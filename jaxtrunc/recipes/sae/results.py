@@ -15,7 +15,7 @@ SCHEMA_VERSION = 1
 RESULTS = "results.json"
 STUDY = "records.jsonl"
 SHOWN = ("rank", "q", "variance", "sigma_ratio", "e_shuffled", "e_most", "e_controls", "columns", "settings", "warnings")
-REFERENCE = "subspace"  # the group that others are compared with
+REFERENCE = "subspace"
 RATES = {"refusal_rate": ("refuse", "refusal"), "over_refusal_rate": ("comply", "refusal")}
 FEW_SEEDS, HIGH_ERROR = 3, 0.5
 
@@ -93,19 +93,28 @@ def _evaluation(run: RunDir, name: str) -> dict[str, Any] | None:
 
 
 def _groups(run: RunDir, adapters: dict[str, Any]) -> dict[str, Any]:
-    """Adapters that differ in their seed alone, summed up; and how they differ from those that begin in the subspace."""
+    """Adapters that differ in their seed alone, summed up; and how they differ from those that begin in the subspace.
+
+    These are the group `subspace`, else the first with that init whose B is trained, such as `subspace-random` of the preset paper.
+    """
     groups: dict[str, dict[int, str]] = {}
     for name, facts in adapters.items():
         groups.setdefault(facts["group"], {})[facts["seed"]] = name
-    reference = {seed: name for seed, name in groups.get(REFERENCE, {}).items() if adapters[name]["metrics"]}
+    begun = [group for group, names in groups.items() if _begins_in_subspace(adapters[next(iter(names.values()))])]
+    chosen = REFERENCE if REFERENCE in begun else next(iter(begun), REFERENCE)
+    reference = {seed: name for seed, name in groups.get(chosen, {}).items() if adapters[name]["metrics"]}
     found = {}
     for group, names in groups.items():
         asked = {seed: name for seed, name in names.items() if adapters[name]["metrics"]}
         keys = sorted({key for name in asked.values() for key in adapters[name]["metrics"]})
         metrics = {key: seed_summary({seed: adapters[name]["metrics"].get(key) for seed, name in asked.items()}) for key in keys}
         found[group] = {"init": adapters[next(iter(names.values()))]["init"], "seeds": sorted(names), "metrics": metrics,
-                        "minus_subspace": {} if group == REFERENCE else _differences(run, asked, reference)}
+                        "reference": chosen, "minus_subspace": {} if group == chosen else _differences(run, asked, reference)}
     return found
+
+
+def _begins_in_subspace(facts: dict[str, Any]) -> bool:
+    return facts["init"] == REFERENCE and not facts["settings"].get("freeze_b")
 
 
 def _differences(run: RunDir, names: dict[int, str], reference: dict[int, str]) -> dict[str, Any]:

@@ -95,8 +95,7 @@ def _material(base: Base, rows: RowFiles, planned: list[Planned]) -> Material:
 
 def _adapters(base: Base, out: RunDir, sites: list[Site], planned: list[Planned], material: Material, *, resume: bool) -> None:
     assert material.asker is not None  # a run always has questions
-    with out.lock():
-        measure_base(base, out, material.asker, planned[0].config.answers)
+    measure_base(base, out, material.asker, planned[0].config.answers)
     for one in planned:
         adapt_on(base, out, sites, one.request, one.config, material, resume=resume)
 

@@ -52,9 +52,10 @@ def steer_on(base: Base, site: Site, run: RunDir, asker: Asker, origin: str, set
         run.begin(f"sae steer {site}", artefact, facts | {"environment": environment.describe()}, resume=resume, fixed=tuple(facts))
         if run.is_finished(artefact):
             return
-        index, judge, rows = jnp.asarray(chosen.selection.index), resolve(settings.judge, JUDGE), []
+        judge, rows = resolve(settings.judge, JUDGE), []
+        sae, index = base.everywhere((chosen.sae, jnp.asarray(chosen.selection.index)))
         for gamma in gammas:
-            edit = jax.tree_util.Partial(scale_features, sae=chosen.sae, index=index, gamma=jnp.float32(gamma))
+            edit = jax.tree_util.Partial(scale_features, sae=sae, index=index, gamma=jnp.float32(gamma))
             answers = asker.ask(base.params, f"{site} × {gamma:g}", edits={str(site): edit}, margin=False)
             found = safety_metrics(answers, judge)
             rows.append({"gamma": gamma, "metrics": found["metrics"], "intervals": found["intervals"]})

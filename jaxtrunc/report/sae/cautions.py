@@ -23,11 +23,11 @@ def findings(results: dict[str, Any]) -> list[str]:
         for rate, words in (("refusal_rate", "unsafe"), ("over_refusal_rate", "safe")):
             found = facts["minus_subspace"].get(rate)
             if found and found["interval"]:
-                said.append(_compared(group, words, found))
+                said.append(_compared(group, words, found, facts["reference"]))
     return said
 
 
-def _compared(group: str, words: str, found: dict[str, Any]) -> str:
+def _compared(group: str, words: str, found: dict[str, Any], reference: str) -> str:
     low, high = (100 * end for end in found["interval"])
     seeds = list(found["by_seed"].values())
     if low <= 0 <= high:
@@ -37,4 +37,4 @@ def _compared(group: str, words: str, found: dict[str, Any]) -> str:
     else:
         verdict = "more" if low > 0 else "fewer"
     points = f"{number(100 * found['value'], 1, signed=True)} points {interval(low, high, 1, signed=True)}"
-    return (f"{group} refuses {points} of {words} prompts compared with subspace ({found['seeds']} seeds): {verdict}.")
+    return (f"{group} refuses {points} of {words} prompts compared with {reference} ({found['seeds']} seeds): {verdict}.")
