@@ -55,7 +55,7 @@ class Penalty:
         (`displacement`), or what the adapter adds, scale·(xA)B without dropout (`output`).
       factor: λ.
       relative: each layer's energy is divided by the mean ‖h‖² of the base model at its site in the first batch.
-      special_ids: tokens that do not count; the first token of a row is usually one, with a huge norm.
+      special_ids: tokens that do not count; nor does the first token of a row, special or not: its norm is far beyond all others.
     """
 
     kind: Literal["hidden", "displacement", "output"]
@@ -78,9 +78,12 @@ class Penalty:
         return dataclasses.replace(self, confined=confined, relative=False)
 
     def weights(self, batch: TrainBatch) -> np.ndarray:
-        """(B, T) float32: zero at padding and special tokens, elsewhere alike, with the number of targets as their sum."""
-        counts = np.arange(batch.tokens.shape[1]) < batch.lengths[:, None]
-        counts &= ~np.isin(batch.tokens, self.special_ids)
+        """(B, T) float32: zero at padding and special tokens and at the first of every row, elsewhere alike.
+
+        Their sum is the number of targets. Filler rows, which have one token, count nowhere.
+        """
+        steps = np.arange(batch.tokens.shape[1])
+        counts = (steps > 0) & (steps < batch.lengths[:, None]) & ~np.isin(batch.tokens, self.special_ids)
         targets = max(int((batch.targets >= 0).sum()), 1)
         return (counts * (targets / max(int(counts.sum()), 1))).astype(np.float32)
 

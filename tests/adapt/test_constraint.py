@@ -75,7 +75,7 @@ def energy(h, u):
 @pytest.mark.parametrize("relative", [True, False], ids=["of the base's size", "as it is"])
 @pytest.mark.parametrize("kind", ["hidden", "displacement", "output"])
 def test_in_the_loss_of_a_model(llama, begun, kind, relative):
-    """Real tokens other than special ones count alike; the sum is the number of targets times λ times the mean."""
+    """Real tokens other than special and first ones count alike; the sum is the number of targets times λ times the mean."""
     start, factors = begun
     stream, special = RandomStream(), (3, 5)
     settings = AdaptSettings(rank=4, constraint=kind, constraint_factor=0.3, constraint_scale="base" if relative else "none")
@@ -92,7 +92,8 @@ def test_in_the_loss_of_a_model(llama, begun, kind, relative):
 
 
 def counted(batch, special):
-    return (np.arange(batch.tokens.shape[1]) < batch.lengths[:, None]) & ~np.isin(batch.tokens, special)
+    steps = np.arange(batch.tokens.shape[1])
+    return (steps > 0) & (steps < batch.lengths[:, None]) & ~np.isin(batch.tokens, special)
 
 
 def squares(llama, batch, site, special):
