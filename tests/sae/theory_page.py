@@ -33,7 +33,7 @@ AXES = {"noise": "noise per coordinate σ", "concepts": "N/d (n = 2N)", "n": "di
 def main() -> None:
     """Measure what is missing, draw, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--records", type=Path, default=RECORDS)
     given = parser.parse_args()
     records = collect(given.records, given.seeds)
@@ -85,10 +85,12 @@ def draw_trained(records: Sequence[Mapping[str, Any]]) -> Any:
             axes.fill_between(x, [min(e) for e in errors], [max(e) for e in errors], color=look["color"], alpha=0.15, linewidth=0)
         if name != "concepts":
             axes.set_xscale("log", base=10 if name == "noise" else 2)
-        axes.set_xticks(x, [f"{tick:g}" for tick in x])
+        axes.set_yscale("log")
+        axes.set_ylim(0.02, 4)
+        axes.set_yticks([0.03, 0.1, 0.3, 1, 3], ["0.03", "0.1", "0.3", "1", "3"])
+        axes.set_xticks(x, [f"{tick:g}" for tick in x], fontsize=8)
         axes.minorticks_off()
         axes.set_xlabel(AXES[name])
-        axes.set_ylim(0)
     for axes in panels[:, 0]:
         axes.set_ylabel("E")
     panels.flat[-1].set_axis_off()
