@@ -57,7 +57,7 @@ class Evaluation:
         counts = np.histogram(np.maximum(np.log10(alive), LOG10_EDGES[0]), LOG10_EDGES)[0]
         nearest = nearest_cosines(self._sae.w_dec)
         return {"rows": self.rows, "l0": float(density.sum()), "fvu": self.fvu, "explained_variance": 1 - self.fvu,
-                "dead_fraction": 1 - len(alive) / len(density),
+                "dead_fraction": float(np.mean(density == 0)),
                 "density_histogram": {"log10_edges": LOG10_EDGES.tolist(), "counts": counts.tolist()},
                 "max_decoder_cosine": float(nearest.max()), "mean_max_decoder_cosine": float(nearest.mean())}
 
