@@ -16,7 +16,7 @@ def trained_sae(state: SAEState, settings: SAETraining) -> SAE:
     if settings.kind == "jumprelu":
         threshold = jnp.exp(params["log_threshold"]) / scale
     if settings.kind == "batchtopk":
-        threshold = jnp.full(settings.n, state.threshold / scale)
+        threshold = jnp.full(settings.n, float(state.threshold) / scale)
     return SAE(
         w_enc=jnp.asarray(params["w_enc"]), w_dec=jnp.asarray(params["w_dec"]),
         b_enc=jnp.asarray(params["b_enc"] / scale), b_dec=jnp.asarray(params["b_dec"] / scale), threshold=threshold,

@@ -48,14 +48,14 @@ def first_state(settings: SAETraining, mean: np.ndarray, square: float, mesh: Me
       settings: size and kind.
       mean: (d,) of the data.
       square: the data's mean squared norm.
-      mesh: one axis `dictionary`; None: one device.
+      mesh: of one axis `dictionary`; None: one device.
     """
-    return _first(jax.random.key(settings.seed), mean.astype(np.float32), np.float32(square**-0.5), settings, mesh)
+    return _first(mean.astype(np.float32), np.float32(square**-0.5), settings, mesh)
 
 
 @partial(jax.jit, static_argnames=("settings", "mesh"))
-def _first(key: jax.Array, mean: jax.Array, scale: jax.Array, settings: SAETraining, mesh: Mesh | None) -> SAEState:
-    rows = jax.random.normal(key, (settings.n, len(mean)))
+def _first(mean: jax.Array, scale: jax.Array, settings: SAETraining, mesh: Mesh | None) -> SAEState:
+    rows = jax.random.normal(jax.random.key(settings.seed), (settings.n, len(mean)))
     rows /= jnp.linalg.norm(rows, axis=1, keepdims=True)
     params = {"w_enc": rows.T, "w_dec": rows, "b_enc": jnp.zeros(settings.n), "b_dec": scale * mean}
     if settings.kind == "jumprelu":
