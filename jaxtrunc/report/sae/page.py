@@ -45,12 +45,13 @@ def print_sae_table(results: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    for found in (tables.subspaces(results), tables.groups(results)):
-        if found.rows:
-            shown = Table(*found.columns)
-            for row in found.rows:
-                shown.add_row(*map(str, row))
-            console.print(shown)
+    console, found = Console(), tables.means(results)
+    if found.rows:
+        shown = Table(found.columns[0])
+        for column in found.columns[1:]:
+            shown.add_column(column, justify="right")
+        for row in found.rows:
+            shown.add_row(*map(str, row))
+        console.print(shown)
     for sentence in findings(results):
         console.print(sentence, highlight=False, markup=False)

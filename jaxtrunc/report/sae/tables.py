@@ -64,6 +64,16 @@ def groups(results: Results) -> Table:
                       "which the range over seeds shows.")
 
 
+def means(results: Results) -> Table:
+    """The base model, and the means of each kind over its seeds: what fits a terminal. Rates in per cent."""
+    rows = [("base", NONE, *(_plain(results["base"]["metrics"].get(name), name) for name in (*RATES, MARGIN)))] \
+        if results["base"] else []
+    rows += [(group, str(len(facts["seeds"])),
+              *(_plain((facts["metrics"].get(name) or {}).get("mean"), name) for name in (*RATES, MARGIN)))
+             for group, facts in results["groups"].items()]
+    return Table(("kind", "seeds", "refused: unsafe", "safe", "incoherent", "margin"), rows)
+
+
 def sets(results: Results) -> Table:
     """One row per adapter and set of prompts."""
     entries = ([("base", results["base"])] if results["base"] else []) + list(results["adapters"].items())
@@ -110,6 +120,10 @@ def _metrics(results: Results) -> list[str]:
 def _estimate(facts: dict[str, Any], name: str) -> str:
     value, limits = facts["metrics"].get(name), facts["intervals"].get(name)
     return _with(value, limits, 2, 1) if name in (MARGIN, "harm") else _with(value, limits)
+
+
+def _plain(value: float | None, name: str) -> str:
+    return number(value, 2) if name == MARGIN else _percent(value)
 
 
 def _with(value: float | None, limits: Iterable[float] | None, digits: int = 1, times: float = 100) -> str:
