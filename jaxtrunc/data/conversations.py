@@ -51,7 +51,7 @@ class Tokens:
 
 def read_conversations(path: Path) -> list[Conversation]:
     """Rows with `prompt` and `response`; `InputError` names file and line of a row without."""
-    return _filled(path, [Conversation(_id(row), *_texts(row, "prompt", "response")) for row in _rows(path)])
+    return _filled(path, [_conversation(row) for row in _rows(path)])
 
 
 def read_pairs(path: Path) -> list[Conversation]:
@@ -67,7 +67,7 @@ def read_pairs(path: Path) -> list[Conversation]:
         rated = rated or "label" not in row.values
         aligned = _aligned(row)
         if aligned is not None:
-            found.append(Conversation(_id(row), *_texts(row, "prompt", "response"), aligned))
+            found.append(_conversation(row, aligned))
     classes = [[row for row in found if row.aligned is side] for side in (True, False)]
     for side, rows in zip(("aligned", "unaligned"), classes, strict=True):
         if not rows:
@@ -119,6 +119,11 @@ def _rows(path: Path) -> Iterator[_Row]:
         if row.values is None:
             raise InputError(f"{row.where}: {row.fault}")
         yield _Row(row.number, row.where, row.values)
+
+
+def _conversation(row: _Row, aligned: bool | None = None) -> Conversation:
+    prompt, response = _texts(row, "prompt", "response")
+    return Conversation(_id(row), prompt, response, aligned)
 
 
 def _id(row: _Row) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def cut(documents: Sequence[str], tokenizer: "PreTrainedTokenizerBase", width: int) -> list[list[int]]:
     """Tokens of each document in pieces of at most `width`, each beginning as the tokenizer begins a text; none of one token."""
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    begin = begin if tokenizer("a")["input_ids"][:1] == begin else []
+    begin = begin if tokenizer.encode("a")[:1] == begin else []
     room = width - len(begin)
     found = tokenizer(list(documents), add_special_tokens=False, verbose=False)["input_ids"] if documents else []
     pieces = [[*begin, *ids[start:start + room]] for ids in found for start in range(0, len(ids), room)]

@@ -162,7 +162,7 @@ def _seen(params, sae: SAE, tokens: jax.Array, lengths: jax.Array, mask: jax.Arr
 
 def _take_in(found: Collected, seen: Seen, batch: PairBatch) -> None:
     found.sums.add(seen.pooled, batch.aligned)
-    found.contexts.add(seen.values, seen.places, batch)
+    found.contexts.add(np.asarray(seen.values), np.asarray(seen.places), batch)
     if found.permutations is not None:
         found.permutations.add(seen.pooled)
     counted = np.asarray(seen.pooled.tokens) > 0
