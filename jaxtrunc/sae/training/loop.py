@@ -46,9 +46,8 @@ def train_sae(source: Source, settings: SAETraining, directory: Path, *, d: int,
       Interrupted: SIGINT or SIGTERM came; a checkpoint was written.
     """
     buffer = ShuffledBuffer(source, d=d, batch=settings.batch, batches=settings.buffer_batches, seed=settings.seed)
-    if settings.dead_tokens > settings.steps * settings.batch:
-        say(f"{TITLE}: no latent can count as dead, for the run has {settings.steps * settings.batch:,} activations and dead_tokens "
-            f"is {settings.dead_tokens:,}")
+    if settings.dead_tokens > (total := settings.steps * settings.batch):
+        say(f"{TITLE}: no latent can count as dead, for the run has {total:,} activations and dead_tokens is {settings.dead_tokens:,}")
     with CheckpointStore(directory / "checkpoints") as store:
         state = _start(buffer, settings, store, mesh, resume)
         try:
