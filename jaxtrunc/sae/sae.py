@@ -19,7 +19,7 @@ _product = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 @partial(jax.tree_util.register_dataclass, data_fields=ARRAYS,
          meta_fields=("kind", "k", "input_scale", "output_scale", "subtract_b_dec", "meta"))
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SAE:
     """Arrays (float32) and conventions of one autoencoder of d numbers into n latents; a pytree, static but for the arrays.
 
