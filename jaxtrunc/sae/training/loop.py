@@ -47,7 +47,7 @@ def train_sae(source: Source, settings: SAETraining, directory: Path, *, d: int,
     """
     buffer = ShuffledBuffer(source, d=d, batch=settings.batch, batches=settings.buffer_batches, seed=settings.seed)
     if settings.dead_tokens > (total := settings.steps * settings.batch):
-        say(f"{TITLE}: no latent can count as dead, for the run has {total:,} activations and dead_tokens is {settings.dead_tokens:,}")
+        say(f"{TITLE}: no latent can count as dead: the run has {total:,} activations, dead_tokens is {settings.dead_tokens:,}")
     with CheckpointStore(directory / "checkpoints") as store:
         state = _start(buffer, settings, store, mesh, resume)
         try:
