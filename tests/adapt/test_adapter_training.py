@@ -57,17 +57,15 @@ def test_a_free_b_leaves_u(llama, runs):
     assert not start.factors[A].any() and set(after) - set(flatten(llama.params)) == {A, B}
 
 
-@pytest.mark.parametrize("kind", ["hidden", "displacement", "output"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["displacement", "output"])
 def test_a_constraint_keeps_it_closer(llama, runs, kind, tmp_path):
-    start = llama.begin({"resid_post.1": llama.u()})
+    """At attn_out, where nothing but the adapter moves the state; the start is the same as without."""
+    start = llama.begin({"attn_out.1": llama.u()})
     penalty = start.penalty(AdaptSettings(rank=4, constraint=kind, constraint_factor=30.0))
     after = trained(llama, start, tmp_path, penalty=penalty)
-    free = runs["free"][1]
-    outside, before = (share_outside(leaves[A][0], leaves[B][0], llama.u()) for leaves in (after, free))
-    if kind == "hidden":  # most of h is the base model's: nothing that this adapter could take away
-        assert outside != before
-    else:
-        assert outside < 0.5 * before
+    outside, before = (share_outside(leaves[A][0], leaves[B][0], llama.u()) for leaves in (after, runs["free"][1]))
+    assert outside < 0.5 * before and np.abs(after[A]).max() > 1e-3
 
 
 class Prefixed(RandomStream):
@@ -91,6 +89,7 @@ def test_parts_of_a_batch_give_what_the_whole_gives(llama, tmp_path):
         np.testing.assert_array_equal(found[0][f"{path}0"], start.factors[f"{path}0"])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_draws_the_same_masks(llama, tmp_path):
     start = llama.begin({"resid_post.1": llama.u()}, dropout=0.3)
     settings = replace(SETTINGS, max_steps=4, checkpoint_every=2)
