@@ -25,10 +25,10 @@ def count_parameters(adapter: Adapter, cfg: DecoderConfig) -> dict[str, Any]:
         paths = [factor_path(target.path, side) for side in ("lora_a", "lora_b")]
         each = [sum(leaves[path].size for path in paths if path in leaves) // len(target.layers) for leaves in (trained, fixed)]
         counts |= dict.fromkeys(target.names, each)
-    whole = [sum(sizes) for sizes in zip(*counts.values(), strict=True)]
-    total = base + sum(whole)
-    modules = {name: _shares(*each, base, total) for name, each in sorted(counts.items())}
-    return {"base": base, **_shares(*whole, base, total), "modules": modules}
+    trainable, frozen = (sum(sizes) for sizes in zip(*counts.values(), strict=True))
+    total = base + trainable + frozen
+    modules = {name: _shares(each[0], each[1], base, total) for name, each in sorted(counts.items())}
+    return {"base": base, **_shares(trainable, frozen, base, total), "modules": modules}
 
 
 def _shares(trainable: int, frozen: int, base: int, total: int) -> dict[str, float]:

@@ -113,7 +113,7 @@ def _sizes(params: Params, cfg: DecoderConfig, batch: TrainBatch, weights: np.nd
     """Weighted mean ‖h‖² of the base model at each site."""
     @jax.jit
     def sizes(params: Params) -> jax.Array:
-        seen = site_states(params, cfg, batch.tokens, batch.lengths, sites, execution)
+        seen = site_states(params, cfg, jnp.asarray(batch.tokens), jnp.asarray(batch.lengths), sites, execution)
         return jnp.stack([jnp.sum(weights * jnp.sum(seen[site] ** 2, -1)) for site in sites]) / jnp.sum(weights)
 
     return sizes(split_factors(params)[0])

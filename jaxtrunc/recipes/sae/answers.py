@@ -40,7 +40,7 @@ class Asker:
         refused = [question.expected == EXPECTED[0] for question in questions]
         self._openings = opening_set(self._encoded, refused, (refusing, agreeing), base.rows(settings.batch_size), WIDTHS)
         end = chat.tokenizer.eos_token_id
-        self._stops = tuple(dict.fromkeys([chat.end_of_turn(origin), *([end] if isinstance(end, int) else [])]))
+        self._stops = tuple(sorted({chat.end_of_turn(origin)} | ({end} if isinstance(end, int) else set())))
         self._scorer = Scorer(base.cfg, base.execution, base.mesh)
 
     def ask(self, params: Params, title: str, *, edits: Any = None, margin: bool = True) -> list[Answer]:
@@ -69,7 +69,7 @@ class Asker:
         return found
 
     def _text(self, tokens: np.ndarray) -> str:
-        return self._base.chat.tokenizer.decode([int(token) for token in tokens if token >= 0], skip_special_tokens=True)
+        return str(self._base.chat.tokenizer.decode([int(token) for token in tokens if token >= 0], skip_special_tokens=True))
 
 
 def write_answers(run: Path, name: str, questions: Sequence[Question], answers: Sequence[Answer]) -> None:

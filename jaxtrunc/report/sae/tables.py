@@ -128,8 +128,8 @@ def _plain(value: float | None, name: str) -> str:
 
 def _with(value: float | None, limits: Iterable[float] | None, digits: int = 1, times: float = 100) -> str:
     low, high = limits or (None, None)
-    ends = (None if end is None else times * end for end in (low, high))
-    return f"{number(None if value is None else times * value, digits)} {interval(*ends, digits)}".rstrip()
+    low, high = (None if end is None else times * end for end in (low, high))
+    return f"{number(None if value is None else times * value, digits)} {interval(low, high, digits)}".rstrip()
 
 
 def _spread(found: dict[str, Any] | None, name: str) -> str:
@@ -144,8 +144,8 @@ def _difference(found: dict[str, Any] | None) -> str:
     if not found:
         return NONE
     low, high = found["interval"] or (None, None)
-    ends = (None if end is None else 100 * end for end in (low, high))
-    return f"{number(100 * found['value'], 1, signed=True)} {interval(*ends, 1, signed=True)}".rstrip()
+    low, high = (None if end is None else 100 * end for end in (low, high))
+    return f"{number(100 * found['value'], 1, signed=True)} {interval(low, high, 1, signed=True)}".rstrip()
 
 
 def _over(movement: dict[str, Any] | None, key: str, digits: int) -> str:
