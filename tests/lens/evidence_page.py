@@ -57,7 +57,8 @@ def main() -> None:
     alone, stories = look("tuned_alone", tuned / "model"), look("stories260k", STORIES)
     met, withheld = counted(base)
     draw(both, met, withheld)
-    parts = (truth(both, met, withheld), ranking(both, alone, met), each(both, alone, withheld), twin(both, withheld), real(stories))
+    parts = (truth(both, met, withheld), ranking(both, alone, met), each(both, alone, withheld), twin(both, withheld),
+             real(stories))
     before, rest = PAGE.read_text().split(MARKS[0])
     text = "\n\n".join([MARKS[0], *("\n".join(part) for part in parts), MARKS[1]])
     PAGE.write_text(before + text + rest.split(MARKS[1])[1])
@@ -159,11 +160,13 @@ def real(looked: Looked) -> list[str]:
     counts, spectrum, spread = facts["glitch"]["counts"], facts["spectrum"], looked.arrays["spread"]
     groups = ", ".join(f"{number} {name}" for name, number in facts["categories"].items())
     poles = [pole["vcs_z"] or nan for entry in facts["directions"] for pole in entry["poles"].values()]
-    return [f"{len(spread)} tokens: {groups}. Stable rank {spectrum['stable_rank']:.2f}, effective rank {spectrum['effective_rank']:.1f} "
-            f"of 64 (centred: {spectrum['centred']['effective_rank']:.1f}). {sum(z > 3 for z in poles)} of {len(poles)} poles have z above "
-            f"3. Of the {counts['eligible']} ranked tokens {counts['never_trained']} are flagged as never trained, "
-            f"{counts['high_projection']} have a high projection, {counts['low_projection']} a low one. The median spread of the ranked "
-            f"tokens is {np.median(spread[looked.eligible]):.3f}, of the byte tokens {np.median(spread[facts['byte']]):.3f}."]
+    ranks = f"Stable rank {spectrum['stable_rank']:.2f}, effective rank {spectrum['effective_rank']:.1f} of {len(spectrum['sigma'])} " \
+            f"(centred: {spectrum['centred']['effective_rank']:.1f})."
+    middle = [f"{np.median(spread[ids]):.3f}" for ids in (looked.eligible, facts["byte"])]
+    return [f"{len(spread)} tokens: {groups}. {ranks} {sum(z > 3 for z in poles)} of {len(poles)} poles have z above 3. Of the "
+            f"{counts['eligible']} ranked tokens {counts['never_trained']} are flagged as never trained, "
+            f"{counts['high_projection']} have a high projection, {counts['low_projection']} a low one. The median spread of the "
+            f"ranked tokens is {middle[0]}, of the byte tokens {middle[1]}."]
 
 
 def draw(looked: Looked, met: np.ndarray, withheld: np.ndarray) -> None:
