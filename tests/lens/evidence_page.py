@@ -160,8 +160,8 @@ def real(looked: Looked) -> list[str]:
     counts, spectrum, spread = facts["glitch"]["counts"], facts["spectrum"], looked.arrays["spread"]
     groups = ", ".join(f"{number} {name}" for name, number in facts["categories"].items())
     poles = [pole["vcs_z"] or nan for entry in facts["directions"] for pole in entry["poles"].values()]
-    ranks = f"Stable rank {spectrum['stable_rank']:.2f}, effective rank {spectrum['effective_rank']:.1f} of {len(spectrum['sigma'])} " \
-            f"(centred: {spectrum['centred']['effective_rank']:.1f})."
+    full, centred = (f"{part['effective_rank']:.1f}" for part in (spectrum, spectrum["centred"]))
+    ranks = f"Stable rank {spectrum['stable_rank']:.2f}, effective rank {full} of {len(spectrum['sigma'])} (centred: {centred})."
     middle = [f"{np.median(spread[ids]):.3f}" for ids in (looked.eligible, facts["byte"])]
     return [f"{len(spread)} tokens: {groups}. {ranks} {sum(z > 3 for z in poles)} of {len(poles)} poles have z above 3. Of the "
             f"{counts['eligible']} ranked tokens {counts['never_trained']} are flagged as never trained, "
