@@ -32,6 +32,9 @@ SCORES = (("glitch_score", "glitch score", 1), ("spread", "low spread", -1), ("n
           ("wps1_K", "high WPS (30)", 1), ("norm", "low norm", -1), ("norm", "high norm", 1))
 
 
+APART = ("special", "byte", "unused", "unreachable", "padding", "zero_rows")
+
+
 @dataclass
 class Looked:
     """What the lens wrote of one head."""
@@ -41,8 +44,11 @@ class Looked:
 
     @property
     def eligible(self) -> np.ndarray:
-        """Ids that are ranked, ascending."""
-        return np.flatnonzero(~np.isnan(self.arrays["glitch_score"]))
+        """Ids that are ranked, ascending: all but those that have a list of their own."""
+        apart = np.unique(np.concatenate([np.array(self.facts[name], int) for name in APART]))
+        ids = np.setdiff1d(np.arange(len(self.arrays["norm"])), apart)
+        assert len(ids) == self.facts["glitch"]["counts"]["eligible"]
+        return ids
 
 
 def main() -> None:
@@ -94,14 +100,10 @@ def truth(looked: Looked, met: np.ndarray, withheld: np.ndarray) -> list[str]:
     never = np.flatnonzero(met == 0)
     assert not met[withheld].any()
     others = np.setdiff1d(np.intersect1d(never, looked.eligible), withheld)
-    names = [looked.facts["texts"].get(str(token), str(token)) for token in others]
-    return [f"{len(met):,} tokens, {len(looked.eligible):,} of them ranked; {met.sum():,} tokens of text. Of the ranked tokens "
-            f"{len(withheld)} were withheld, and {len(others)} more never occur: {', '.join(map(quoted, names)) or 'none'}."]
-
-
-def quoted(token: str) -> str:
-    """As code in Markdown."""
-    return f"`{token}`"
+    pieces = load_tokenizer(RUNS / "base").convert_ids_to_tokens(others.tolist())
+    return [f"{len(met):,} tokens, {len(looked.eligible):,} of them ranked (bytes and the like have lists of their own); "
+            f"{met.sum():,} tokens of text. Of the ranked ones {len(withheld)} were withheld, and {len(others)} more never occur: "
+            f"{', '.join(f'`{piece}`' for piece in pieces) or 'none'}."]
 
 
 def ranking(base: Looked, tuned: Looked, met: np.ndarray) -> list[str]:
@@ -129,9 +131,10 @@ def each(base: Looked, tuned: Looked, withheld: np.ndarray) -> list[str]:
     ranks = [places(looked) for looked in (base, tuned)]
     norm = base.arrays["norm"][base.eligible]
     middle, deviation = np.median(norm), np.median(np.abs(norm - np.median(norm)))
-    for token in sorted(withheld, key=lambda token: ranks[0][token]):
+    words = dict(zip(withheld.tolist(), load_tokenizer(RUNS / "base").batch_decode(withheld[:, None]), strict=True))
+    for token in sorted(words, key=lambda token: ranks[0][token]):
         z = 0.6745 * (base.arrays["norm"][token] - middle) / deviation
-        lines.append(f"| `{base.facts['texts'].get(str(token), token)}` | {ranks[0][token]} | {base.arrays['spread'][token]:.3f} "
+        lines.append(f"| `{words[token]}` | {ranks[0][token]} | {base.arrays['spread'][token]:.3f} "
                      f"| {base.arrays['nn5'][token]:.3f} | {z:+.1f} | {'yes' if token in flagged[0] else 'no'} "
                      f"| {ranks[1][token]} | {'yes' if token in flagged[1] else 'no'} |")
     return [*lines, "", f"Flagged in all: {counts[0]} tokens of the base, {counts[1]} of the twin."]
