@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from jaxtrunc.cli import main as jaxtrunc
 from jaxtrunc.config import read_config
 from jaxtrunc.core import jsonio
+from jaxtrunc.lens.glitch import NEAR
 from jaxtrunc.models import load_tokenizer
 from jaxtrunc.recipes.pretrain_config import PretrainConfig
 from jaxtrunc.recipes.pretrain_text import Gathered, gather
@@ -63,7 +64,7 @@ def main() -> None:
     alone, stories = look("tuned_alone", tuned / "model"), look("stories260k", STORIES)
     met, withheld = counted(base)
     draw(both, met, withheld)
-    parts = (truth(both, met, withheld), ranking(both, alone, met), each(both, alone, withheld), twin(both, withheld),
+    parts = (truth(both, met, withheld), ranking(both, alone, met), each(both, alone, met, withheld), twin(both, withheld),
              real(stories))
     before, rest = PAGE.read_text().split(MARKS[0])
     text = "\n\n".join([MARKS[0], *("\n".join(part) for part in parts), MARKS[1]])
@@ -121,11 +122,10 @@ def ranking(base: Looked, tuned: Looked, met: np.ndarray) -> list[str]:
     return lines
 
 
-def each(base: Looked, tuned: Looked, withheld: np.ndarray) -> list[str]:
+def each(base: Looked, tuned: Looked, met: np.ndarray, withheld: np.ndarray) -> list[str]:
     """The withheld tokens one by one."""
-    counts = [looked.facts["glitch"]["counts"]["never_trained"] for looked in (base, tuned)]
-    flagged = [{entry["id"] for entry in looked.facts["glitch"]["never_trained"][:count]}
-               for looked, count in zip((base, tuned), counts, strict=True)]
+    flagged = [flags(looked) for looked in (base, tuned)]
+    absent = [sum(met[token] == 0 for token in found) for found in flagged]
     lines = ["| withheld token | rank in the base | spread | nn5 | norm z | flagged | rank in the twin | flagged |",
              "|---|---|---|---|---|---|---|---|"]
     ranks = [places(looked) for looked in (base, tuned)]
@@ -137,7 +137,17 @@ def each(base: Looked, tuned: Looked, withheld: np.ndarray) -> list[str]:
         lines.append(f"| `{words[token]}` | {ranks[0][token]} | {base.arrays['spread'][token]:.3f} "
                      f"| {base.arrays['nn5'][token]:.3f} | {z:+.1f} | {'yes' if token in flagged[0] else 'no'} "
                      f"| {ranks[1][token]} | {'yes' if token in flagged[1] else 'no'} |")
-    return [*lines, "", f"Flagged in all: {counts[0]} tokens of the base, {counts[1]} of the twin."]
+    return [*lines, "",
+            f"Flagged in all: {len(flagged[0])} tokens of the base, of which the text does not have {absent[0]}, and "
+            f"{len(flagged[1])} of the twin ({absent[1]})."]
+
+
+def flags(looked: Looked) -> set[int]:
+    """Ids of all that have the never-trained profile; lens.json lists the first 50 of the ranking."""
+    ids, arrays = looked.eligible, looked.arrays
+    found = set(ids[(arrays["spread"][ids] < looked.facts["wps"]["spread"]["low"]) & (arrays["nn5"][ids] > NEAR)].tolist())
+    assert len(found) == looked.facts["glitch"]["counts"]["never_trained"]
+    return found
 
 
 def places(looked: Looked) -> dict[int, int]:
