@@ -23,10 +23,11 @@ HOST_DEVICES = 8
 
 @dataclass(frozen=True)
 class Matrix:
-    """One matrix that is decomposed: its shape, and the bytes per element it is stored with in both checkpoints together."""
+    """One matrix that is decomposed: its shape, and the bytes per element it is stored with, in both checkpoints and in `base`."""
 
     shape: tuple[int, int]
     stored: int
+    base: int
 
     @property
     def long(self) -> int:
