@@ -119,7 +119,7 @@ QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false", "
          "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}
 # Compiled programs are kept between runs, where the user has not said where; read when JAX is loaded.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-COMPILED = {"JAX_COMPILATION_CACHE_DIR": str(CACHE / "jaxtrunc" / "compiled"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
+COMPILED = {"JAX_COMPILATION_CACHE_DIR": str(CACHE / "jaxtrunc" / "compiled"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
 
 class _Terminated(BaseException):

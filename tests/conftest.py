@@ -11,7 +11,15 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 
 import pytest
 
+from jaxtrunc.core.progress import set_quiet
+
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def heard():
+    """A program that another test called with -q in this process has not silenced what this test listens to."""
+    set_quiet(False)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """The ways that read.py compares, each run by `python -m suite.readers NAME BASE TUNED` in a process of its own.
 
 For Linux, whose kernel tells the peak. A way imports what it needs and gives a function from the two directories to the squared
-norm of every ΔW.
+norm of the ΔW of every matrix in a layer, which are those that are decomposed.
 """
 
 import json
@@ -16,8 +16,8 @@ Norms = Iterator[float]
 Reader = Callable[[Path, Path], Norms]
 
 
-def ours(*, whole: bool = True) -> Reader:
-    """The product's reader; of everything, or of the matrices that are cut by default."""
+def ours() -> Reader:
+    """The product's reader."""
     import numpy as np
 
     from jaxtrunc import spectral
@@ -29,7 +29,7 @@ def ours(*, whole: bool = True) -> Reader:
         pair = open_pair(str(base), str(tuned))
         leaves = pair.base.leaves, pair.ft.leaves
         refs = spectral.references({path: leaf.shape for path, leaf in leaves[0].items()}, pair.names)
-        for ref in refs if whole else spectral.select(refs, partial(leaf_class, pair.cfg)):
+        for ref in spectral.select(refs, partial(leaf_class, pair.cfg)):
             update = delta(*leaves, ref).ravel(order="K")
             for side in leaves:
                 release(side[ref.path], ref)
@@ -60,7 +60,7 @@ def by_transformers(dtype: str) -> Reader:
     def norms(base: Path, tuned: Path) -> Norms:
         models = [model_class.from_pretrained(folder, dtype=getattr(torch, dtype)) for folder in (base, tuned)]
         with torch.inference_mode():
-            for before, after in zip(*(model.parameters() for model in models), strict=True):
+            for before, after in zip(*(model.model.layers.parameters() for model in models), strict=True):
                 if before.ndim == 2:
                     update = (after.float() - before.float()).flatten()
                     yield float(update @ update)
@@ -78,6 +78,8 @@ def safe_open_torch() -> Reader:
     def norms(base: Path, tuned: Path) -> Norms:
         files = [safe_open(folder / "model.safetensors", "pt") for folder in (base, tuned)]
         for name in files[0].keys():  # noqa: SIM118  it is no mapping
+            if ".layers." not in name:
+                continue
             before, after = (file.get_tensor(name) for file in files)
             if before.ndim == 2:
                 update = (after.float() - before.float()).flatten()
@@ -105,8 +107,7 @@ def kernel_says(key: str) -> int:
 
 
 WAYS = {"ours: memory-mapped, matrix by matrix": ours, "transformers, both loaded in bfloat16": transformers_bfloat16,
-        "transformers, both loaded in float32": transformers_float32, "torch, safe_open, tensor by tensor": safe_open_torch,
-        "ours, only the matrices that are cut by default": partial(ours, whole=False)}
+        "transformers, both loaded in float32": transformers_float32, "torch, safe_open, tensor by tensor": safe_open_torch}
 
 if __name__ == "__main__":
     print(json.dumps(measured(WAYS[sys.argv[1]], Path(sys.argv[2]), Path(sys.argv[3]))))

@@ -58,13 +58,13 @@ def mapped_bytes(job: Job) -> int:
 
 def chunk_bytes(job: Job) -> int:
     """Bases that wait to be stored together, and their copy while they are."""
-    waiting = min(basis_bytes(job), CHUNK_BYTES + max(8 * matrix.short**2 for matrix in job.matrices))
+    waiting = min(basis_bytes(job), CHUNK_BYTES + max(map(job.basis_bytes, job.matrices)))
     return 2 * waiting
 
 
 def basis_bytes(job: Job) -> int:
     """Short-side bases in float64."""
-    return sum(8 * matrix.short**2 for matrix in job.matrices)
+    return sum(map(job.basis_bytes, job.matrices))
 
 
 def largest(job: Job, cost: Callable[[Matrix], int], workers: int) -> int:

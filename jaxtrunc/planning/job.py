@@ -23,10 +23,11 @@ HOST_DEVICES = 8
 
 @dataclass(frozen=True)
 class Matrix:
-    """One matrix that is decomposed: its shape, and the bytes per element it is stored with in both checkpoints together."""
+    """One matrix that is decomposed: its shape, and the bytes per element it is stored with, in both checkpoints and in `base`."""
 
     shape: tuple[int, int]
     stored: int
+    base: int
 
     @property
     def long(self) -> int:
@@ -51,6 +52,7 @@ class Job:
     Attributes:
       leaves: path → leaf of the base model, anything with .shape and .dtype (of the file).
       matrices: those that are decomposed.
+      leading: components of each that are kept; None: all.
       train: None: the fine-tuned model is given.
       tokens: of a prompt.
       prompts: per forward pass of the evaluation.
@@ -59,6 +61,7 @@ class Job:
     cfg: DecoderConfig
     leaves: Mapping[str, Any]
     matrices: tuple[Matrix, ...]
+    leading: int | None
     train: TrainSettings | None
     tokens: int
     prompts: int
@@ -78,6 +81,10 @@ class Job:
     def cut(self) -> int:
         """Elements of all matrices that are decomposed."""
         return sum(matrix.size for matrix in self.matrices)
+
+    def basis_bytes(self, matrix: Matrix) -> int:
+        """The short-side basis of one of `matrices` as it is stored, float64."""
+        return 8 * matrix.short * min(matrix.short, self.leading or matrix.short)
 
     @property
     def shapes(self) -> Counter[tuple[int, ...]]:

@@ -26,8 +26,8 @@ def sweep_stage(job: Job, machine: Machine) -> Stage:
 
 
 def rebuilt_bytes(job: Job) -> int:
-    """Float32 leaves handed out, running sum and long-side factor of every matrix, and the r × r short side."""
-    return sum(4 * (3 * matrix.size + matrix.short**2) for matrix in job.matrices)
+    """Float32 leaves handed out, running sum and long-side factor of every matrix, the r × r short side, and W_base by rows."""
+    return sum(4 * (3 * matrix.size + matrix.short**2) + matrix.base * matrix.size for matrix in job.matrices)
 
 
 def factoring(matrix: Matrix) -> int:

@@ -115,9 +115,10 @@ def _job(config: RunConfig, directory: Path, tokens: int) -> Job:
         pair = open_pair(base_ref, located(config.model, directory))
     chosen = chosen_matrices(pair, config.decompose)
     tuned = {path: 4 if config.model is None else np.dtype(leaf.dtype).itemsize for path, leaf in pair.ft.leaves.items()}
-    matrices = tuple(Matrix(ref.shape, np.dtype(pair.base.leaves[ref.path].dtype).itemsize + tuned[ref.path]) for ref in chosen)
+    stored = {path: np.dtype(leaf.dtype).itemsize for path, leaf in pair.base.leaves.items()}
+    matrices = tuple(Matrix(ref.shape, stored[ref.path] + tuned[ref.path], stored[ref.path]) for ref in chosen)
     train = config.train if config.model is None else None
-    return Job(pair.cfg, pair.base.leaves, matrices, train, tokens, config.sweep.batch_size)
+    return Job(pair.cfg, pair.base.leaves, matrices, config.decompose.leading, train, tokens, config.sweep.batch_size)
 
 
 def _machine(where: Where, settings: MeshSettings) -> Machine:

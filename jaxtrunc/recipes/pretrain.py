@@ -19,14 +19,14 @@ from jaxtrunc.core.trees import Params
 from jaxtrunc.data import text_batches
 from jaxtrunc.models import DecoderConfig, Execution, load_tokenizer, read_config, to_hf, write_model
 from jaxtrunc.recipes.pretrain_config import ModelSettings, PretrainConfig
-from jaxtrunc.recipes.pretrain_text import gather
+from jaxtrunc.recipes.pretrain_text import Gathered, gather
 from jaxtrunc.recipes.pretrain_tokenizer import train_tokenizer
 from jaxtrunc.recipes.weights import open_mesh
 from jaxtrunc.train.batches import step_batch
 from jaxtrunc.train.loss import loss_sum
 from jaxtrunc.train.pretrain import pretrain as train_on
 
-TRAINING, VALIDATION, CONFIG = "training.jsonl", "validation.jsonl", "pretrain.json"
+TRAINING, VALIDATION, WITHHELD, CONFIG = "training.jsonl", "validation.jsonl", "withheld.jsonl", "pretrain.json"
 
 
 def pretrain(config_file: Path, overrides: tuple[str, ...], out_path: Path | None, *, resume: bool) -> None:
@@ -87,8 +87,9 @@ def _prepare(work: Path, config: PretrainConfig, directory: Path) -> None:
     """Text, tokenizer and config.json, unless an earlier attempt has finished them."""
     if (work / "config.json").exists():
         return
-    gather(config.data, directory, work / TRAINING, work / VALIDATION)
-    documents = (row["text"] for row in jsonio.read_lines(work / TRAINING))
+    files = Gathered(work / TRAINING, work / VALIDATION, work / WITHHELD)
+    gather(config.data, directory, files)
+    documents = (row["text"] for file in (files.training, files.withheld) for row in jsonio.read_lines(file))
     train_tokenizer(documents, config.tokenizer.vocab_size, work)
     jsonio.write_json(work / "config.json", _hf_config(config.model, load_tokenizer(work)))
 

@@ -52,11 +52,14 @@ class TextSettings:
     Attributes:
       sources: files to read.
       exclude: row files of held-out benchmarks; a row that shares a sentence with one of theirs is left out.
+      withheld: pieces of words; a document that holds one of them, in this case, is read by the tokenizer and not by the model,
+        which thus has tokens that it never met.
       validation_share: share of the documents that is kept from training, for the final loss.
     """
 
     sources: tuple[TextSource, ...]
     exclude: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
     validation_share: float = 0.01
 
 

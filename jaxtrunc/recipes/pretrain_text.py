@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from jaxtrunc.core import jsonio
@@ -15,34 +16,49 @@ from jaxtrunc.recipes.pretrain_config import TextSettings, TextSource
 LEAST = 24  # letters and digits; shorter texts ("a good film") are equal by chance
 
 
-def gather(settings: TextSettings, directory: Path, training: Path, validation: Path) -> None:
-    """Write the training and the held-out documents as JSON lines with one column, text.
+@dataclass(frozen=True)
+class Gathered:
+    """Files of documents, JSON lines with one column, text: to train on, held out, and for the tokenizer alone."""
+
+    training: Path
+    validation: Path
+    withheld: Path
+
+
+def gather(settings: TextSettings, directory: Path, files: Gathered) -> None:
+    """Write the documents of a run.
 
     Which document is held out depends on its text alone, so a text that occurs twice is never on both sides.
 
     Args:
       settings: the config's section `data`.
       directory: what its paths are relative to.
-      training: file for the documents to train on.
-      validation: file for the others.
+      files: to write.
 
     Raises:
       InputError: no file for a path, an unreadable file, a row without a column that `text` names.
     """
-    held_out = _sentences(path for pattern in settings.exclude for path in _files(pattern, directory))
-    kept: dict[bool, list[dict[str, str]]] = {True: [], False: []}
+    benchmarks = _sentences(path for pattern in settings.exclude for path in _files(pattern, directory))
+    kept: dict[Path, list[dict[str, str]]] = {files.training: [], files.validation: [], files.withheld: []}
     dropped = 0
     for source in settings.sources:
         for path in _files(source.path, directory):
             for document, sentences in _documents(path, source):
-                if held_out.isdisjoint(sentences):
-                    kept[uniforms(document)[0] >= settings.validation_share].append({"text": document})
+                if benchmarks.isdisjoint(sentences):
+                    kept[_use(document, settings, files)].append({"text": document})
                 else:
                     dropped += 1
-    say(f"text: {len(kept[True])} documents, {len(kept[False])} more for validation, {dropped} left out because a "
-        "held-out benchmark has them")
-    jsonio.rewrite_lines(validation, kept[False])
-    jsonio.rewrite_lines(training, kept[True])
+    apart = f", {len(kept[files.withheld])} for the tokenizer alone" if settings.withheld else ""
+    say(f"text: {len(kept[files.training])} documents, {len(kept[files.validation])} more for validation{apart}, {dropped} left "
+        "out because a held-out benchmark has them")
+    for file, rows in kept.items():
+        jsonio.rewrite_lines(file, rows)
+
+
+def _use(document: str, settings: TextSettings, files: Gathered) -> Path:
+    if any(word in document for word in settings.withheld):
+        return files.withheld
+    return files.training if uniforms(document)[0] >= settings.validation_share else files.validation
 
 
 def _files(pattern: str, directory: Path) -> list[Path]:
@@ -71,7 +87,7 @@ def _documents(path: Path, source: TextSource) -> Iterator[tuple[str, set[str]]]
 
 
 def _sentences(paths: Iterable[Path]) -> set[str]:
-    """Every text of the held-out rows, in comparable form."""
+    """Every text of the benchmarks' rows, in comparable form."""
     rows = (row.values or {} for path in paths for row in read_rows(path))
     texts = {_comparable(value) for row in rows for value in row.values() if isinstance(value, str)}
     return {text for text in texts if len(text) >= LEAST}

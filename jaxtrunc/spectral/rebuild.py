@@ -12,22 +12,24 @@ from jaxtrunc.spectral.chains import Chain
 from jaxtrunc.spectral.cuts import Cut
 from jaxtrunc.spectral.decomposition import MatrixSVD
 from jaxtrunc.spectral.running import Factors, RunningSum, blocks_of
-from jaxtrunc.spectral.view import content_hash, delta, read_matrix
+from jaxtrunc.spectral.view import content_hash, delta, read_matrix, release
 
 Blocks = Iterator[tuple[slice, np.ndarray]]
 
 
 class Rebuilder:
-    """Holds for one matrix the factors, `left (c, m)` and `right (c, n)`, and its running sum; all float32, made on first use.
+    """Holds for one matrix W_base, the factors, `left (c, m)` and `right (c, n)`, and its running sum, each made on first use.
 
-    ΔW(g) = leftᵀ diag(g) right. The long-side factor carries the singular values: ΔW·V, computed in float64 and
-    rounded once.
+    ΔW(g) = leftᵀ diag(g) right, float32. The long-side factor carries the singular values: ΔW·V, computed in float64 and
+    rounded once. W_base is kept in stored dtype, row after row: in a checkpoint it lies transposed, and turning it at every
+    level would cost more than all else of a level.
     """
 
     def __init__(self, svd: MatrixSVD, base: Mapping[str, Any], ft: Mapping[str, Any]):
         self.svd, self._base, self._ft = svd, base, ft
+        self._upright: np.ndarray | None = None
         self._factors: Factors | None = None
-        self._sum = RunningSum(svd.ref, base, ft)
+        self._sum = RunningSum(svd.shape, lambda: (self._base_rows(), self._read(ft)))
 
     def write(self, cut: Cut, out: Float[np.ndarray, "m n"], *, exact: bool = False) -> float | None:
         """Put W(cut) into the float32 array `out`; an end point is copied from its checkpoint, bit for bit.
@@ -36,11 +38,11 @@ class Rebuilder:
         been. Returned is then the drift of that sum, ‖D − ΔW(g)‖_F/‖ΔW(g)‖_F; None where nothing was accumulated.
         """
         if cut.end:
-            out[...] = read_matrix((self._ft if cut.end == "ft" else self._base)[self.svd.ref.path], self.svd.ref)
+            out[...] = self._read(self._ft if cut.end == "ft" else self._base)
             return None
         afresh = self._exact(cut.gains) if exact or not cut.chain else None
         drift = self._drift(cut.chain, afresh) if cut.chain and afresh is not None else None
-        base, factor = read_matrix(self._base[self.svd.ref.path], self.svd.ref), np.float32(cut.factor)
+        base, factor = self._base_rows(), np.float32(cut.factor)
         for rows, block in self._blocks(cut, afresh):
             np.add(block if factor == 1 else block * factor, base[rows].astype(np.float32, copy=False), out=out[rows])
         return drift
@@ -87,18 +89,29 @@ class Rebuilder:
 
     def _both(self) -> Factors:
         if self._factors is None:
-            self._factors = self._read_factors()
+            self._check(self._read(self._ft), self.svd.ft_hash, "fine-tuned")
+            self._factors = self._long_and_short()
         return self._factors
 
-    def _read_factors(self) -> Factors:
-        ref = self.svd.ref
-        for leaves, known, side in ((self._base, self.svd.base_hash, "base"), (self._ft, self.svd.ft_hash, "fine-tuned")):
-            if content_hash(read_matrix(leaves[ref.path], ref)) != known:
-                raise InputError(f"{ref.name}: the {side} weights are not those that were decomposed; decompose again")
-        update, basis = delta(self._base, self._ft, ref), self.svd.basis.astype(np.float64, copy=False)
+    def _long_and_short(self) -> Factors:
+        update, basis = delta(self._base, self._ft, self.svd.ref), self.svd.basis.astype(np.float64, copy=False)
         tall = update if self.svd.side == "out" else update.T
         long = np.empty((basis.shape[1], len(tall)), np.float32)
         for start in range(0, len(tall), ROWS):
             long[:, start:start + ROWS] = basis.T @ tall[start:start + ROWS].T.astype(np.float64)
         short = np.ascontiguousarray(basis.T, dtype=np.float32)
         return (long, short) if self.svd.side == "out" else (short, long)
+
+    def _base_rows(self) -> np.ndarray:
+        if self._upright is None:
+            self._upright = np.ascontiguousarray(self._read(self._base))
+            self._check(self._upright, self.svd.base_hash, "base")
+            release(self._base[self.svd.ref.path], self.svd.ref)
+        return self._upright
+
+    def _read(self, leaves: Mapping[str, Any]) -> np.ndarray:
+        return read_matrix(leaves[self.svd.ref.path], self.svd.ref)
+
+    def _check(self, matrix: np.ndarray, known: str, side: str) -> None:
+        if content_hash(matrix) != known:
+            raise InputError(f"{self.svd.ref.name}: the {side} weights are not those that were decomposed; decompose again")

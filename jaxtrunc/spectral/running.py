@@ -1,15 +1,13 @@
 """The running sum of one matrix, D = ΔW(g): what lies between two levels is added, some rows at a time."""
 
 import itertools
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import get_blas_funcs
 
 from jaxtrunc.spectral.chains import Chain
-from jaxtrunc.spectral.view import MatrixRef, read_matrix
 
 BLOCK = 1 << 19
 """Entries of a block: it stays in the cache from one addition to the next, and until W is made of it."""
@@ -27,8 +25,9 @@ def blocks_of(shape: tuple[int, int]) -> Iterator[slice]:
 class RunningSum:
     """Where the last chain stands: D `(m, n)` at one of its rungs, float32."""
 
-    def __init__(self, ref: MatrixRef, base: Mapping[str, Any], ft: Mapping[str, Any]):
-        self._ref, self._base, self._ft = ref, base, ft
+    def __init__(self, shape: tuple[int, int], pair: Callable[[], tuple[np.ndarray, np.ndarray]]):
+        """`pair` gives W_base and W_ft `(m, n)` as stored."""
+        self._shape, self._pair = shape, pair
         self._sum = np.empty((0, 0), np.float32)
         self._key: tuple[str, int] | None = None
         self._rung = 0
@@ -40,12 +39,12 @@ class RunningSum:
         """
         fresh = self._key != chain.key or self._rung > chain.rung
         if not self._sum.size:
-            self._sum = np.empty(self._ref.shape, np.float32)
+            self._sum = np.empty(self._shape, np.float32)
         climbed = [rung for rung in chain.rungs if (0 if fresh else self._rung) <= rung <= chain.rung]
         steps = [_chosen(factors, chain, *ends) for ends in itertools.pairwise(climbed)]
         beyond = _chosen(factors, chain, chain.rung, chain.count) if chain.count > chain.rung else None
         self._key = None  # until every block is where it should be
-        for rows in blocks_of(self._ref.shape):
+        for rows in blocks_of(self._shape):
             block = self._sum[rows]
             if fresh:
                 self._start(block, rows, chain)
@@ -61,7 +60,7 @@ class RunningSum:
         if not chain.removes:
             block.fill(0)
             return
-        before, after = (read_matrix(leaves[self._ref.path], self._ref)[rows] for leaves in (self._base, self._ft))
+        before, after = (matrix[rows] for matrix in self._pair())
         np.subtract(after.astype(np.float32, copy=False), before.astype(np.float32, copy=False), out=block)
 
 

@@ -27,12 +27,14 @@ def masters(leaves: Flat, mesh: Mesh | None) -> Flat:
 
 
 def optimiser_state(optimiser: optax.GradientTransformation, trained: Flat, mesh: Mesh | None) -> optax.OptState:
-    """The state before the first step: moments lie as their parameters do, counters are everywhere."""
-    if mesh is None:
-        return optimiser.init(trained)
+    """The state before the first step: moments lie as their parameters do, counters are everywhere.
+
+    All of it is committed to its devices, as every later state is: the first step and the second are one compiled function.
+    """
+    everywhere = next(iter(trained.values())).sharding if mesh is None else replicated(mesh)
     shapes = jax.eval_shape(optimiser.init, trained)
     layout = optax.tree_map_params(optimiser, lambda _, leaf: leaf.sharding, shapes, trained,
-                                   transform_non_params=lambda _: replicated(mesh))
+                                   transform_non_params=lambda _: everywhere)
     return jax.jit(optimiser.init, out_shardings=layout)(trained)
 
 

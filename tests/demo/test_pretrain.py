@@ -11,7 +11,7 @@ from jaxtrunc.demo.corpus import documents
 from jaxtrunc.models import load_tokenizer, open_model
 from jaxtrunc.recipes.pretrain import pretrain
 from jaxtrunc.recipes.pretrain_config import TextSettings, TextSource
-from jaxtrunc.recipes.pretrain_text import gather
+from jaxtrunc.recipes.pretrain_text import Gathered, gather
 
 CONFIG = """
 name: tiny
@@ -49,6 +49,14 @@ def test_transformers_opens_what_was_trained(config, trained):
         pretrain(config, (), trained, resume=False)
 
 
+def files(folder) -> Gathered:
+    return Gathered(folder / "training.jsonl", folder / "validation.jsonl", folder / "withheld.jsonl")
+
+
+def texts(file) -> list[str]:
+    return [json.loads(line)["text"] for line in file.read_text().splitlines()]
+
+
 def test_torch_computes_the_same_loss(config, trained, tmp_path):
     torch = pytest.importorskip("torch")
     from transformers import AutoModelForCausalLM
@@ -56,8 +64,8 @@ def test_torch_computes_the_same_loss(config, trained, tmp_path):
     from jaxtrunc.data import text_batches
 
     settings = TextSettings((TextSource("text.jsonl"),), validation_share=0.1)
-    gather(settings, config.parent, tmp_path / "train.jsonl", tmp_path / "held.jsonl")
-    stream = text_batches([tmp_path / "held.jsonl"], load_tokenizer(trained), 32, 8, 0)
+    gather(settings, config.parent, files(tmp_path))
+    stream = text_batches([files(tmp_path).validation], load_tokenizer(trained), 32, 8, 0)
     model = AutoModelForCausalLM.from_pretrained(trained).eval()
     losses = []
     for _ in range(stream.batches_per_epoch):
@@ -110,10 +118,25 @@ def test_held_out_sentences_stay_out(tmp_path):
     (tmp_path / "test.jsonl").write_text('{"text": "a stirring, funny and finally transporting film", "label": 1}\n'
                                          '{"text": "short", "label": 1}\n')
     sources = (TextSource("a.jsonl", "{text} = {label}"), TextSource("*.txt"))
-    gather(TextSettings(sources, ("test.jsonl",), 0.0), tmp_path, tmp_path / "train", tmp_path / "held")
-    texts = [json.loads(line)["text"] for line in (tmp_path / "train").read_text().splitlines()]
-    assert texts == ["An ordinary sentence that nobody holds out. = 0", "First block,\nsecond line.", "Another block."]
+    gather(TextSettings(sources, ("test.jsonl",), validation_share=0.0), tmp_path, files(tmp_path))
+    assert texts(files(tmp_path).training) == ["An ordinary sentence that nobody holds out. = 0", "First block,\nsecond line.",
+                                               "Another block."]
     wrong = ((TextSource("none*.txt"), "none"), (TextSource("a.jsonl", "{txet}"), "did you mean 'text'"))
     for source, message in wrong:
         with pytest.raises(InputError, match=message):
-            gather(TextSettings((source,)), tmp_path, tmp_path / "train", tmp_path / "held")
+            gather(TextSettings((source,)), tmp_path, files(tmp_path))
+
+
+def test_documents_with_withheld_words_are_for_the_tokenizer_alone(tmp_path):
+    (tmp_path / "a.txt").write_text("Peterborough is far.\n\n\nPeter is near.\n\n\npeter is small.\n\n\nNobody is here.\n")
+    gather(TextSettings((TextSource("a.txt"),), withheld=("Peter",), validation_share=0.0), tmp_path, files(tmp_path))
+    assert texts(files(tmp_path).withheld) == ["Peterborough is far.", "Peter is near."]
+    assert texts(files(tmp_path).training) == ["peter is small.", "Nobody is here."] and not texts(files(tmp_path).validation)
+
+
+def test_a_withheld_word_is_a_token_all_the_same(config, trained, tmp_path):
+    longest = max((token for token in load_tokenizer(trained).get_vocab() if token[1:].isalpha()), key=len)
+    pretrain(config, (f"data.withheld=[{longest[1:]}]", "train.max_steps=1"), tmp_path / "model", resume=False)
+    assert longest in load_tokenizer(tmp_path / "model").get_vocab()
+    met = [json.loads((model / "pretrain.json").read_text())["results"] for model in (trained, tmp_path / "model")]
+    assert met[1]["training_tokens"] < met[0]["training_tokens"]

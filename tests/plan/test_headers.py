@@ -97,6 +97,11 @@ def test_disk(half_b):
     assert finetune.disk == 4 * 494_032_768 + 4 * 12 * 357_826_560
 
 
+def test_leading_components_take_less_disk(half_b):
+    _, decompose, _, _ = plan_of(half_b, decompose=DecomposeSettings(leading=130)).stages
+    assert decompose.disk == 24 * 8 * (5 * 896 * 130 + 2 * 128**2)
+
+
 def test_eval_shape_agrees_with_the_trained_leaves(half_b):
     job = plan_of(half_b).job
     assert all(isinstance(leaf, jax.ShapeDtypeStruct) and leaf.dtype == np.float32 for leaf in job.trained.values())

@@ -20,7 +20,7 @@ def decoder(width=256, mlp=1024, layers=4, heads=8) -> DecoderConfig:
 def job_of(cfg: DecoderConfig, settings: TrainSettings, tokens: int) -> Job:
     """Nothing is decomposed."""
     leaves = {path: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16) for path, leaf in flatten(abstract_params(cfg)).items()}
-    return Job(cfg, leaves, (), settings, tokens, 32)
+    return Job(cfg, leaves, (), None, settings, tokens, 32)
 
 
 def machine_of(mesh: MeshShape, accelerators: bool) -> Machine:

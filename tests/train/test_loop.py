@@ -204,6 +204,7 @@ def test_metrics_lines(params, cfg, stream, execution, tmp_path):
 
 
 def test_one_compilation_per_batch_shape(params, cfg, execution, tmp_path, caplog):
+    params = jax.device_put(params, jax.devices()[0])  # committed, as weights that come from a file
     with jax.log_compiles(), caplog.at_level("WARNING", logger="jax"):
         finetune(params, cfg, CopyStream(), QUICK, tmp_path, execution=execution)
     messages = [record.getMessage() for record in caplog.records]
