@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from jaxtrunc.report.lens import comparison, directions, summary, tables
 from jaxtrunc.report.lens.cells import Cell, Facts, Table, Token
 
-_PUNCTUATION = re.compile(r"([!-%'-/:;=?-@\[-`{-~])")  # of ASCII, without the signs that become entities
+# What can begin markup inside a line, a link made of bare text or a mention among it; and what makes a line a list or a heading.
+_MARKUP = re.compile(r"[\\`*_{}\[\]|~!@$^#]|:(?=\S)|(?<=www)\.|^[-+=](?=\s|$)|(?<=^\d)[.)]", re.IGNORECASE)
 _ENTITY = re.compile(r"(&(?:amp|lt|gt);)")
 
 
 def escape(text: str) -> str:
-    r"""Text that Markdown shows as it is: `&`, `<`, `>` as entities, a backslash before all other ASCII punctuation."""
+    r"""Text that Markdown shows as it is: `&`, `<`, `>` as entities, a backslash before the signs that would be markup."""
     parts = _ENTITY.split(html.escape(text, quote=False))
-    return "".join(part if _ENTITY.fullmatch(part) else _PUNCTUATION.sub(r"\\\1", part) for part in parts)
+    return "".join(part if _ENTITY.fullmatch(part) else _MARKUP.sub(r"\\\g<0>", part) for part in parts)
 
 
 def as_markdown(facts: Facts) -> str:
