@@ -39,6 +39,7 @@ def test_decompositions_are_exact():
     assert sum("ours" in name for name in sigma) == 3 and len(sigma) >= 6
 
 
+@pytest.mark.slow
 def test_levels_are_the_same_for_everybody():
     found = facts(measured(levels, "levels"), "worst error of W(k)")
     assert len(found) >= 5 and max(found.values()) < 1e-5

@@ -62,9 +62,8 @@ def test_two_processes_give_the_results_of_one(config, alone):
     assert len({*(run / "decomposition").glob("matrices-*.jsonl")}) == 2  # both worked
 
 
-@pytest.mark.parametrize(("victim", "place", "count"), [
-    (1, "records.jsonl", 3), pytest.param(0, "records.jsonl", 5, marks=pytest.mark.slow),
-    pytest.param(1, "metrics.jsonl", 5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("victim", "place", "count"), [(1, "records.jsonl", 3), (0, "records.jsonl", 5), (1, "metrics.jsonl", 5)])
 def test_one_of_two_is_killed(config, alone, victim, place, count):
     run = config.with_name(f"killed-{victim}-{place}")
     processes = start(2, "run", config, "--out-path", run, devices=4)
