@@ -73,7 +73,7 @@ def test_auxk_counts_fewer_dead_latents_by_their_share_and_changes_no_living_one
     assert np.isclose(value, wanted, rtol=1e-4)
     assert np.abs(slope["w_dec"][4]).max() > 1e-3
     assert np.abs(np.asarray(slope["w_dec"])[~one]).max() < 1e-6 and np.abs(np.asarray(slope["w_enc"])[:, ~one]).max() < 1e-6
-    assert slope_of(weights(), np.zeros(N, bool))[0] == 0
+    assert abs(slope_of(weights(), np.zeros(N, bool))[0]) < 1e-6  # two losses of about 1, in float32
 
 
 def test_standard_and_jumprelu_losses_are_the_formulas():
