@@ -42,6 +42,7 @@ def runs(llama, tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_a_frozen_b_keeps_the_update_in_u(llama, runs):
     start, after = runs["frozen"]
     np.testing.assert_array_equal(after[B], start.factors[B])
@@ -75,6 +76,7 @@ class Prefixed(RandomStream):
         return replace(super()._batch(entry), prefix=np.array([1, 2, 3], np.int32))
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_give_what_the_whole_gives(llama, tmp_path):
     """With dropout and a penalty: masks belong to rows, token weights to the whole batch."""
     found = []

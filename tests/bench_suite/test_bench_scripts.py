@@ -31,6 +31,7 @@ def facts(report, key):
     return {row.name: row.facts[key] for comparison in report.comparisons for row in comparison.rows if key in row.facts}
 
 
+@pytest.mark.slow
 def test_decompositions_are_exact():
     report = measured(decompose, "decompose")
     sigma, cut = facts(report, "worst σ error"), facts(report, "‖ΔW − ΔW_k‖ over the best − 1")
