@@ -51,15 +51,5 @@ def torch_base(base):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compilation_cache(tmp_path_factory):
+def compiled_once(compilation_cache):
     """Several tests compile the same step."""
-    import jax
-
-    settings = {"jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-                "jax_persistent_cache_min_compile_time_secs": 0}
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
