@@ -65,7 +65,8 @@ def test_kill_nine(start, uninterrupted, tmp_path):
     wait_for_step(process, run, 14)
     process.kill()
     process.communicate()
-    newest = max((run / "checkpoints").iterdir(), key=lambda path: path.stat().st_mtime)
+    whole = [path for path in (run / "checkpoints").iterdir() if path.name.isdigit()]  # the kill may have torn one itself
+    newest = max(whole, key=lambda path: int(path.name))
     torn = Path(shutil.copytree(newest, newest.with_name("29.orbax-checkpoint-tmp")))
     (torn / "state" / "manifest.ocdbt").unlink()
     finish(start(run, resume=True))
