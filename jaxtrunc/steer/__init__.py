@@ -1,0 +1,1 @@
+"""Training without spectral interference: SIFT (arXiv 2604.04231) and its rivals."""
