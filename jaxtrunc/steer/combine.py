@@ -19,7 +19,7 @@ def weighted_sum(f: Tree, g: Tree) -> Tree:
 
 
 def pcgrad(f: Tree, g: Tree) -> Tree:
-    """If ⟨g_f, g_g⟩ < 0 each loses its part along the other's original gradient; then the sum (Yu et al. 2020, arXiv 2001.06782)."""
+    """If ⟨g_f, g_g⟩ < 0 each loses its part along the other's original; then the sum (Yu et al. 2020, arXiv 2001.06782)."""
     dot = jnp.minimum(_dot(f, g), 0)
     return _mixed(f, 1 - _ratio(dot, _dot(f, f)), g, 1 - _ratio(dot, _dot(g, g)))
 

@@ -34,7 +34,10 @@ class Both(NamedTuple):
 
 
 def rmu(hidden: Model, direction: jax.Array, c: float = 20.0, alpha: float = 100.0) -> Objectives:
-    """Unlearning by misdirection. Batch: forget_tokens, forget_mask, retain_tokens, retain_mask, retain_hidden (of the reference)."""
+    """Unlearning by misdirection.
+
+    Batch: forget_tokens, forget_mask, retain_tokens, retain_mask, retain_hidden (of the reference).
+    """
     def forget(params: Any, batch: Batch) -> jax.Array:
         return misdirection(hidden(params, batch["forget_tokens"]), batch["forget_mask"], direction, c)
 
@@ -45,8 +48,10 @@ def rmu(hidden: Model, direction: jax.Array, c: float = 20.0, alpha: float = 100
 
 
 def negative_preference(logits: Model, beta: float = 0.1) -> Objectives:
-    """Unlearning by NPO, cross-entropy on what is retained. Batch: forget_tokens, forget_labels, forget_reference (log π_ref, (B,)),
-    retain_tokens, retain_labels."""
+    """Unlearning by NPO, cross-entropy on what is retained.
+
+    Batch: forget_tokens, forget_labels, forget_reference (log π_ref, (B,)), retain_tokens, retain_labels.
+    """
     def forget(params: Any, batch: Batch) -> jax.Array:
         return npo(log_probs(logits(params, batch["forget_tokens"]), batch["forget_labels"]), batch["forget_reference"], beta)
 
@@ -54,10 +59,13 @@ def negative_preference(logits: Model, beta: float = 0.1) -> Objectives:
 
 
 def safety(logits: Model, beta: float = 0.01, gamma: float = 1.0) -> Objectives:
-    """DPO for the safer response, γ·cross-entropy on helpful data. Batch: chosen_ and rejected_ each with tokens, labels, reference;
-    helpful_tokens, helpful_labels (prompt −1)."""
+    """DPO for the safer response, γ·cross-entropy on helpful data.
+
+    Batch: chosen_ and rejected_ each with tokens, labels, reference; helpful_tokens, helpful_labels (prompt −1).
+    """
     def prefer(params: Any, batch: Batch) -> jax.Array:
-        chosen, rejected = (log_probs(logits(params, batch[f"{side}_tokens"]), batch[f"{side}_labels"]) for side in ("chosen", "rejected"))
+        chosen, rejected = (log_probs(logits(params, batch[f"{side}_tokens"]), batch[f"{side}_labels"])
+                            for side in ("chosen", "rejected"))
         return dpo(chosen, rejected, batch["chosen_reference"], batch["rejected_reference"], beta)
 
     return Objectives(prefer, _supervised(logits, "helpful", gamma))
@@ -72,8 +80,10 @@ def second_modality(logits: Model, text_vocabulary: int) -> Objectives:
 
 
 def hallucination(logits: Model, weight: float = 2.0, max_ce: float = MAX_CE) -> Objectives:
-    """Away from the unsupported span; keep the supported prefix and learn the corrected continuation. Batch: span_, prefix_ and
-    corrected_, each with tokens and labels."""
+    """Away from the unsupported span; keep the supported prefix and learn the corrected continuation.
+
+    Batch: span_, prefix_ and corrected_, each with tokens and labels.
+    """
     def away(params: Any, batch: Batch) -> jax.Array:
         return unlikelihood(logits(params, batch["span_tokens"]), batch["span_labels"], weight, max_ce)
 

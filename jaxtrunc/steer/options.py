@@ -67,9 +67,11 @@ class SiftOptions:
     def __post_init__(self) -> None:
         """Refuse values outside their range with an `InputError` that names the key."""
         for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise InputError(f"sift: {name}: '{getattr(self, name)}' is not known{did_you_mean(str(getattr(self, name)), known)}")
-        self._check("rank", lambda rank: rank >= 1 if isinstance(rank, int) else 0 < rank <= 1, "at least 1, or a fraction in (0, 1]")
+            given = str(getattr(self, name))
+            if given not in known:
+                raise InputError(f"sift: {name}: '{given}' is not known{did_you_mean(given, known)}")
+        self._check("rank", lambda rank: rank >= 1 if isinstance(rank, int) else 0 < rank <= 1,
+                    "at least 1, or a fraction in (0, 1]")
         self._check("beta", lambda beta: 0 <= beta < 1, "from 0 to below 1")
         for name in ("rcond", "sv_rtol"):
             self._check(name, lambda value: 0 <= value < 1, "from 0 to below 1")

@@ -32,6 +32,11 @@ class AdamConfig:
     weight_decay: float = 0.0
     where: str | None = None
 
+    def optimiser(self, learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+        """AdamW, at `learning_rate` if it has none of its own."""
+        rate = learning_rate if self.learning_rate is None else self.learning_rate
+        return optax.adamw(rate, self.b1, self.b2, self.eps, weight_decay=self.weight_decay)
+
 
 def sift(learning_rate: optax.ScalarOrSchedule, rank: int | float = 256, *, scale: Scale = "rms", rms: float = 0.2,
          weight_decay: float = 0.0, adam: AdamConfig | None = None, **options: Any) -> optax.GradientTransformationExtraArgs:
@@ -51,19 +56,29 @@ def sift(learning_rate: optax.ScalarOrSchedule, rank: int | float = 256, *, scal
     Raises:
       InputError: an option outside its range; `where` matches nothing.
     """
-    adam = adam or AdamConfig()
-    dimensions = options.get("dimension_numbers")
+    adam, dimensions = adam or AdamConfig(), options.get("dimension_numbers")
     kernels = optax.chain(scale_by_sift(rank=rank, **options), scale_by_shape(scale, rms, dimensions),
                           optax.add_decayed_weights(weight_decay), optax.scale_by_learning_rate(learning_rate))
-    return routed(kernels, learning_rate, adam, dimensions)
+    return _routed(kernels, optax.chain(sum_constraint(), adam.optimiser(learning_rate)), adam, dimensions)
 
 
-def routed(kernels: optax.GradientTransformation, learning_rate: optax.ScalarOrSchedule, adam: AdamConfig,
-           dimensions: Any = None) -> optax.GradientTransformationExtraArgs:
-    """`kernels` for hidden kernels, AdamW on the sum of both gradients for the rest; each sees its leaves of both gradients."""
-    rate = learning_rate if adam.learning_rate is None else adam.learning_rate
-    rest = optax.chain(sum_constraint(), optax.adamw(rate, adam.b1, adam.b2, adam.eps, weight_decay=adam.weight_decay))
+def muon(learning_rate: optax.ScalarOrSchedule, *, beta: float = 0.95, nesterov: bool = True, rms: float = 0.2,
+         weight_decay: float = 0.0, adam: AdamConfig | None = None) -> optax.GradientTransformationExtraArgs:
+    """Optax's Muon for the kernels that `sift` would take and AdamW for the rest, on one gradient: for `combined`."""
+    adam = adam or AdamConfig()
+    kernels = optax.chain(optax.contrib.scale_by_muon(beta=beta, nesterov=nesterov, weight_dimension_numbers=_last_axes),
+                          scale_by_shape("rms", rms), optax.add_decayed_weights(weight_decay),
+                          optax.scale_by_learning_rate(learning_rate))
+    return _routed(kernels, adam.optimiser(learning_rate), adam, None)
 
+
+def _last_axes(params: Any) -> Any:
+    return jax.tree.map(lambda _: optax.contrib.MuonDimensionNumbers(-2, -1), params)
+
+
+def _routed(kernels: optax.GradientTransformation, rest: optax.GradientTransformation, adam: AdamConfig,
+            dimensions: Any) -> optax.GradientTransformationExtraArgs:
+    """Each optimiser sees its leaves of the gradient, and of the second one if there is one."""
     def labels(params: Any) -> Any:
         return like(params, {path: "kernel" if hidden else "adam" for path, hidden in routing(params, adam, dimensions).items()})
 

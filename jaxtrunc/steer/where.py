@@ -36,7 +36,8 @@ class Window:
         if _search(self.kernels, path) is None:
             return np.asarray(False)
         if len(leaf.shape) < 3:
-            raise InputError(f"where: '{path}' of shape {tuple(leaf.shape)} has no axis of layers; name matrices by a regular expression")
+            raise InputError(f"where: '{path}' of shape {tuple(leaf.shape)} has no axis of layers; name matrices by a regular "
+                             "expression")
         depth = leaf.shape[0]
         layer = np.arange(depth)
         return (layer < self.stop * depth - ROUNDING) & (layer + 1 > self.start * depth + ROUNDING)
