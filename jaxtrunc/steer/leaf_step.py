@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxtrunc.steer.gate import Facts, facts, within_budget
 from jaxtrunc.steer.options import SiftOptions
@@ -34,8 +35,8 @@ class After(NamedTuple):
     direction: jax.Array
     mu_f: jax.Array
     mu_g: jax.Array
-    basis_f: jax.Array
-    basis_g: jax.Array
+    basis_f: jax.Array | optax.MaskedNode
+    basis_g: jax.Array | optax.MaskedNode
     metrics: dict[str, jax.Array]
 
 
@@ -44,7 +45,7 @@ def before(plan: LeafPlan, gradients: list[Any], momenta: list[Any], bases: list
     """Both momenta, B ← βB + g, and the flags of the gate.
 
     Args:
-      gradients, momenta, bases: leaves of f and of g; without bases, an empty list.
+      gradients, momenta, bases: leaves of f and of g; no bases: an empty list.
       count: steps done.
     """
     new_gradients, old = ([plan.view.stack(leaf).astype(jnp.float32) for leaf in leaves] for leaves in (gradients, momenta))
@@ -56,7 +57,7 @@ def before(plan: LeafPlan, gradients: list[Any], momenta: list[Any], bases: list
     candidate = plan.where & options.when(count) & ~seen.zero & seen.finite
     fire = candidate if options.threshold is None else candidate & (seen.cos < options.threshold)
     active = within_budget(seen.cos, fire, options.max_active)
-    warm = [basis.reshape(plan.view.b, plan.view.m, plan.k) for basis in bases] if plan.key[2] else []
+    warm = [basis.reshape(plan.view.b, plan.view.m, plan.k) for basis in bases]
     return Before(old, new, seen, fire & ~active, Pair(f, g, active, candidate, seen.zero, *warm))
 
 
@@ -66,8 +67,7 @@ def after(plan: LeafPlan, start: Before, outcome: Outcome, dtype: Any, options: 
     momenta = [view.unstack(jnp.where(sound, new, old)).astype(options.mu_dtype)
                for new, old in zip(start.new, start.old, strict=True)]
     direction = view.unstack(jnp.where(sound, outcome.direction, 0)).astype(dtype)
-    # A leaf of which nothing can fire has bases of no columns.
-    bases = [jnp.zeros((*view.batch, view.m, 0)) if basis is None else basis.reshape(*view.batch, view.m, -1)
+    bases = [optax.MaskedNode() if basis is None else basis.reshape(*view.batch, view.m, -1)
              for basis in (outcome.basis_f, outcome.basis_g)]
     measured = {"cos": start.seen.cos, "fired": start.pair.fire, "sti": outcome.sti, "rank_used": outcome.rank,
                 "align_f": outcome.align_f, "align_g": outcome.align_g, "skipped": ~start.seen.finite,

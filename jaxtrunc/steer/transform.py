@@ -39,7 +39,7 @@ class Metrics(NamedTuple):
 
 
 class Basis(NamedTuple):
-    """Trees of `(…, m, K)` subspaces, warm from the last step."""
+    """Trees of `(…, m, K)` subspaces, warm from the last step; `MaskedNode` for a leaf of which nothing can fire."""
 
     f: Any
     g: Any
@@ -76,10 +76,12 @@ def _init(params: Any, options: SiftOptions) -> SiftState:
         return like(params, {path: jnp.zeros(shape_of(plan), dtype) for path, plan in planned.items()})
 
     momenta = [zeros(lambda plan: plan.view.shape, options.mu_dtype) for _ in range(2)]
-    basis = Basis(*(zeros(lambda plan: (*plan.view.batch, plan.view.m, plan.key[2]), jnp.float32) for _ in range(2)))
+    bases = [{path: jnp.zeros((*plan.view.batch, plan.view.m, plan.k)) if plan.key[2] else optax.MaskedNode()
+              for path, plan in planned.items()} for _ in range(2)]
+    basis = Basis(*(like(params, leaves) for leaves in bases)) if options.subspace == "iterate" else None
     kinds = Metrics(*[jnp.float32] * 6, jnp.bool, jnp.bool)._replace(fired=jnp.bool, rank_used=jnp.int32)
     metrics = Metrics(*(zeros(lambda plan: (plan.view.b,), kind) for kind in kinds))
-    return SiftState(jnp.zeros([], jnp.int32), *momenta, basis if options.subspace == "iterate" else None, metrics)
+    return SiftState(jnp.zeros([], jnp.int32), *momenta, basis, metrics)
 
 
 def _update(updates: Any, state: SiftState, params: Any = None, *, constraint_grads: Any = None, options: SiftOptions,
@@ -92,8 +94,8 @@ def _update(updates: Any, state: SiftState, params: Any = None, *, constraint_gr
     planned = plans(updates, options)
     gradients, momenta, bases = ([by_path(tree) for tree in trees] for trees in (
         (updates, constraint_grads), (state.mu_f, state.mu_g), state.basis or ()))
-    starts = {path: before(plan, *([leaves[path] for leaves in trees] for trees in (gradients, momenta, bases)), state.count,
-                           options) for path, plan in planned.items()}
+    starts = {path: before(plan, *([leaves[path] for leaves in trees if path in leaves] for trees in (gradients, momenta, bases)),
+                           state.count, options) for path, plan in planned.items()}
     outcomes = _outcomes(planned, {path: start.pair for path, start in starts.items()}, options)
     ends = {path: after(plan, starts[path], outcomes[path], gradients[0][path].dtype, options) for path, plan in planned.items()}
 

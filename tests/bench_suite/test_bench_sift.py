@@ -4,7 +4,6 @@ import pytest
 import sift
 
 
-
 @pytest.mark.slow
 def test_one_layer_of_five_fires():
     report = sift.measure(True)
