@@ -1,5 +1,6 @@
 """What can be typed: one dataclass per verb, its help text, and the recipe it calls. Imports neither numpy nor jax."""
 
+from jaxtrunc.verbs.combine import Merge
 from jaxtrunc.verbs.look import Doctor, Lens, Plan
 from jaxtrunc.verbs.steps import Decompose, Export, Finetune, Pretrain, Sweep
 from jaxtrunc.verbs.verb import Verb
@@ -10,5 +11,5 @@ __all__ = ["VERBS", "Verb"]
 VERBS: dict[str, type[Verb]] = {
     "demo": Demo, "run": Run, "study": Study, "collect": Collect, "pretrain": Pretrain, "finetune": Finetune,
     "decompose": Decompose, "sweep": Sweep, "report": Report, "export": Export, "plan": Plan,
-    "lens": Lens, "doctor": Doctor,
+    "merge": Merge, "lens": Lens, "doctor": Doctor,
 }
