@@ -85,16 +85,19 @@ def test_other_leaves_have_adamw_on_the_sum():
 
 
 def test_two_micro_batches_are_one_batch():
-    """Both trees are accumulated, then one update is made: the momenta are linear in them."""
-    tx = sift(0.1, rank=3, threshold=None)
-    parts = [{"w": gaussian(12, 20, seed=seed)} for seed in range(4)]
-    whole = [jax.tree.map(lambda a, b: (a + b) / 2, parts[at], parts[at + 1]) for at in (0, 2)]
-    state = tx.init(parts[0])
-    update = jax.jit(tx.update)
-    accumulated = [jax.tree.map(lambda a, b: a / 2 + b / 2, parts[at], parts[at + 1]) for at in (0, 2)]
-    one, _ = update(whole[0], state, parts[0], constraint_grads=whole[1])
-    two, _ = update(accumulated[0], state, parts[0], constraint_grads=accumulated[1])
-    np.testing.assert_allclose(one["w"], two["w"], atol=1e-5)
+    """Both trees are accumulated, then one update is made."""
+    params, tx = {"w": gaussian(12, 20), "norm": np.ones(20, np.float32)}, sift(0.1, rank=3, threshold=None)
+    x, targets = gaussian(16, 12, seed=1), (gaussian(16, 20, seed=2), gaussian(16, 20, seed=3))
+
+    def gradient(rows, target):
+        return jax.grad(lambda params: jnp.mean((x[rows] @ params["w"] * params["norm"] - target[rows]) ** 2))(params)
+
+    halves = [[gradient(rows, target) for rows in (slice(0, 8), slice(8, 16))] for target in targets]
+    accumulated = [jax.tree.map(lambda a, b: (a + b) / 2, *parts) for parts in halves]
+    update = jax.jit(lambda f, g: tx.update(f, tx.init(params), params, constraint_grads=g)[0])
+    one, two = update(*(gradient(slice(None), target) for target in targets)), update(*accumulated)
+    for name in params:
+        np.testing.assert_allclose(one[name], two[name], atol=1e-5)
 
 
 def test_the_baseline_is_sift_with_the_gate_closed():

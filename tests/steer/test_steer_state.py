@@ -94,7 +94,7 @@ def test_momenta_may_be_bfloat16():
 
 def test_a_mixed_tree_trains_and_nothing_is_compiled_twice():
     """Least squares under a second one; 100 steps, one program."""
-    x, y, z = gaussian(64, 12), gaussian(64, 10, seed=1), gaussian(64, 10, seed=2)
+    x, y, z = gaussian(24, 12), gaussian(24, 10, seed=1), gaussian(24, 10, seed=2)
     params = {"layers": {"kernel": jnp.asarray(0.3 * gaussian(2, 12, 12))}, "embed": {"embedding": jnp.zeros((12, 10))},
               "norm": jnp.ones(12)}
     tx = sift(optax.linear_schedule(0.05, 0.0, 100), rank=0.25, when=Schedule(every=2), subspace="iterate",
