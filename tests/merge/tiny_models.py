@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
+from jaxtrunc.core.safetensors import open_checkpoint
 from jaxtrunc.models import read_config, write_model
 from jaxtrunc.models.table import hf_shapes
 
@@ -38,8 +39,9 @@ def write_tuned(folder: Path, base: Path, seed: int, size: float = 0.1) -> Path:
 
 
 def tensors_of(folder: Path) -> dict[str, np.ndarray]:
-    """Name → array of a directory with one file."""
-    return load_file(folder / WEIGHTS)
+    """Name → array of a directory, in stored dtype (the safetensors library has none for bfloat16 in NumPy)."""
+    checkpoint = open_checkpoint(folder)
+    return {name: checkpoint.read(name) for name in checkpoint.tensors}
 
 
 def rewrite(folder: Path, tensors: dict[str, np.ndarray]) -> None:
