@@ -49,8 +49,8 @@ def measure(tiny: bool) -> Report:
     report = Report(f"How long does it take to merge {MODELS} models into one, and how much memory?", comparisons=comparisons)
     report.measured = {f"merge_{comparison.title.split()[0]}": comparison.ratio(THEIRS) for comparison in comparisons
                        if comparison.row(THEIRS).cpu}
-    report.notes = [f"Both read {MODELS + 1} bfloat16 checkpoints, work in float32 and write bfloat16, from one YAML file. Import time "
-                    "is apart. Ours also computes the cosines between all task vectors, for TSV-Merge their interference.",
+    report.notes = [f"Both read {MODELS + 1} bfloat16 checkpoints, work in float32 and write bfloat16, from one YAML file. Import "
+                    "time is apart. Ours also computes the cosines between all task vectors, for TSV-Merge their interference.",
                     f"Resident memory counts the pages of mapped files. T + 3 is {MODELS + 3}."]
     return report
 

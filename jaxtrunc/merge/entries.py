@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from jaxtrunc.core.chunks import each_chunk
 from jaxtrunc.merge.interference import frobenius_cosines
 from jaxtrunc.merge.settings import MergeSettings
 from jaxtrunc.merge.tensors import Inputs
-from jaxtrunc.merge.trim import Trim, trim_each
+from jaxtrunc.merge.trim import Magnitudes, Trim, trim_each
 from jaxtrunc.merge.vote import elect
 from jaxtrunc.spectral.draws import generator_for
 
@@ -44,7 +43,8 @@ def merge_entries(inputs: Inputs, settings: MergeSettings, trims: Sequence[Trim 
       trims: of the tasks, for TIES with one threshold over all tensors; default: those of this tensor.
     """
     if settings.how.name == "ties" and trims is None:
-        trims = trim_each(partial(magnitudes, inputs), settings.densities)
+        tasks = [magnitudes(inputs, task) for task in range(settings.tasks)]
+        trims = trim_each(tasks, settings.densities, _room(inputs))
     base, models = inputs.base, [inputs.flat(model) for model in inputs.models]
     out = np.empty(models[0].size, np.float32)
     gram, squares = np.zeros((len(models), len(models))), 0.0
@@ -71,11 +71,10 @@ def merge_entries(inputs: Inputs, settings: MergeSettings, trims: Sequence[Trim 
     return Merged(inputs.stored(out), facts(inputs, action, *known))
 
 
-def magnitudes(inputs: Inputs, task: int) -> np.ndarray:
-    """|τ_t| of one task, flat as stored, float32."""
+def magnitudes(inputs: Inputs, task: int) -> Magnitudes:
+    """|τ_t| of one task."""
     assert inputs.base is not None
-    tau = np.subtract(inputs.flat(inputs.models[task]), inputs.flat(inputs.base), dtype=np.float32, casting="unsafe")
-    return np.abs(tau, out=tau)
+    return Magnitudes(inputs.flat(inputs.base), inputs.flat(inputs.models[task]))
 
 
 def facts(inputs: Inputs, action: str, gram: np.ndarray | None, delta_norm: float | None) -> dict[str, Any]:
@@ -84,6 +83,12 @@ def facts(inputs: Inputs, action: str, gram: np.ndarray | None, delta_norm: floa
     return {"shape": list(inputs.slot.stored_shape), "action": action, "rank_used": None, "delta_norm": delta_norm,
             "task_norms": np.sqrt(np.diag(gram)) if known else None, "sti_before": None, "sti_after": None,
             "frobenius_cosine": frobenius_cosines(gram) if known else None, "principal_cosines": None}
+
+
+def _room(inputs: Inputs) -> float:
+    """Float32 copies of a tensor that fit beside the T + 1 as stored, if T + 3 may be held in all."""
+    models = inputs.models
+    return len(models) + 3 - sum(model.dtype.itemsize for model in (models[0], *models)) / 4
 
 
 def _mean(thetas: np.ndarray, settings: MergeSettings) -> np.ndarray:

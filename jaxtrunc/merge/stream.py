@@ -16,7 +16,7 @@ from jaxtrunc.merge.entries import Merged, facts, magnitudes, merge_entries
 from jaxtrunc.merge.matrix import MatrixPlan, merge_matrix, plan_matrix
 from jaxtrunc.merge.settings import MergeSettings
 from jaxtrunc.merge.tensors import Inputs, Slot, spectral_matrix
-from jaxtrunc.merge.trim import Trim, trim_all
+from jaxtrunc.merge.trim import Magnitudes, Trim, trim_all
 
 Opener = Callable[[Slot], Inputs]
 
@@ -126,7 +126,7 @@ def _put_together(task: Task, inputs: Inputs, taus: np.ndarray, found: dict[str,
 
 def _global_trims(slots: Sequence[Slot], opened: Opener, settings: MergeSettings) -> dict[str, list[Trim | None]]:
     """Tensor name → its trim for every task, under one threshold per task."""
-    def stream(task: int) -> Iterator[tuple[str, np.ndarray]]:
+    def stream(task: int) -> Iterator[tuple[str, Magnitudes]]:
         for slot in slots:
             inputs = opened(slot)
             yield slot.name, magnitudes(inputs, task)

@@ -1,6 +1,6 @@
 """Which entries of a task vector a density keeps: exactly so many of the largest, over one tensor or over all of them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,8 +12,34 @@ from jaxtrunc.merge.vote import kept_count
 BITS = 16
 """Of a float32's pattern that are counted at a time: patterns of magnitudes are ordered as the magnitudes are."""
 
-AT_ONCE = 2
-"""Tasks whose magnitudes are held at the same time."""
+CHUNK = 1 << 18
+"""Entries at a time."""
+
+HELD = 1.25
+"""Float32 copies of a tensor that finding its threshold holds."""
+
+
+class Magnitudes:
+    """|τ| of one tensor and task, computed anew some entries at a time, flat as stored, float32."""
+
+    def __init__(self, base: np.ndarray, model: np.ndarray):
+        self._base, self._model, self.size = base, model, base.size
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for start in range(0, self.size, CHUNK):
+            span = slice(start, start + CHUNK)
+            yield np.abs(self._model[span].astype(np.float32) - self._base[span].astype(np.float32))
+
+    def whole(self) -> np.ndarray:
+        """All at once."""
+        found, start = np.empty(self.size, np.float32), 0
+        for part in self:
+            found[start:start + part.size] = part
+            start += part.size
+        return found
+
+
+Stream = Callable[[], Iterable[tuple[str, Magnitudes]]]
 
 
 @dataclass(frozen=True)
@@ -33,46 +59,56 @@ class Trim:
         return kept
 
 
-def trim_tensor(magnitudes: np.ndarray, density: float) -> Trim:
-    """The trim that keeps exactly max(1, ⌊density·N⌋) of N float32 magnitudes; it costs one copy of them."""
+def trim_tensor(magnitudes: Magnitudes, density: float) -> Trim:
+    """The trim that keeps exactly max(1, ⌊density·N⌋) of N entries."""
     count = kept_count(density, magnitudes.size)
-    ordered = np.partition(magnitudes, magnitudes.size - count)[magnitudes.size - count:]
-    threshold = ordered[0]
-    return Trim(threshold, _cut(magnitudes, threshold, count - int(np.count_nonzero(ordered > threshold))))
+    values = magnitudes.whole()
+    values.partition(values.size - count)
+    threshold = values[values.size - count]
+    wanted = count - int(np.count_nonzero(values[values.size - count:] > threshold))
+    equal = int(np.count_nonzero(values == threshold))
+    del values
+    return Trim(threshold, _cut(magnitudes, threshold, wanted, equal))
 
 
-def trim_each(magnitudes: Callable[[int], np.ndarray], densities: tuple[float, ...]) -> list[Trim | None]:
-    """The trim of one tensor for each task; None where all is kept. `magnitudes(t)` is flat and float32."""
+def trim_each(tasks: Sequence[Magnitudes], densities: Sequence[float], room: float) -> list[Trim | None]:
+    """The trim of one tensor for each task, None where all is kept; `room`: float32 copies of the tensor that may be held."""
     def one(task: int) -> Trim | None:
-        return None if densities[task] == 1 else trim_tensor(magnitudes(task), densities[task])
+        return None if densities[task] == 1 else trim_tensor(tasks[task], densities[task])
 
-    with ThreadPoolExecutor(min(AT_ONCE, core_count())) as pool:
-        return list(pool.map(one, range(len(densities))))
+    with ThreadPoolExecutor(int(np.clip(room / HELD, 1, core_count()))) as pool:
+        return list(pool.map(one, range(len(tasks))))
 
 
-def trim_all(stream: Callable[[], Iterable[tuple[str, np.ndarray]]], density: float) -> dict[str, Trim]:
+def trim_all(stream: Stream, density: float) -> dict[str, Trim]:
     """The trims of all tensors of one task under one threshold, equal magnitudes being kept in the order of the tensors.
 
     Args:
-      stream: gives every tensor's name and its flat float32 magnitudes anew; it is read three times.
+      stream: gives every tensor's name and magnitudes anew; it is read three times.
     """
     threshold, left = _threshold(stream, density)
     trims = {}
     for name, magnitudes in stream():
-        equal = int(np.count_nonzero(magnitudes == threshold))
-        trims[name] = Trim(threshold, _cut(magnitudes, threshold, min(left, equal)))
+        equal = sum(int(np.count_nonzero(part == threshold)) for part in magnitudes)
+        trims[name] = Trim(threshold, _cut(magnitudes, threshold, min(left, equal), equal))
         left -= min(left, equal)
     return trims
 
 
-def _cut(magnitudes: np.ndarray, threshold: np.float32, wanted: int) -> int:
-    """Before which entry exactly `wanted` are equal to the threshold; of zeros it makes no difference how many are kept."""
-    if threshold == 0:
+def _cut(magnitudes: Magnitudes, threshold: np.float32, wanted: int, equal: int) -> int:
+    """Before which entry exactly `wanted` of the `equal` ones lie; of zeros it makes no difference how many are kept."""
+    if wanted == equal or threshold == 0:
         return magnitudes.size
-    return int(np.flatnonzero(magnitudes == threshold)[wanted - 1]) + 1 if wanted else 0
+    start = 0
+    for part in magnitudes:
+        found = np.flatnonzero(part == threshold)
+        if wanted <= len(found):
+            return start + (int(found[wanted - 1]) + 1 if wanted else 0)
+        start, wanted = start + part.size, wanted - len(found)
+    raise AssertionError("fewer equal magnitudes than were counted")
 
 
-def _threshold(stream: Callable[[], Iterable[tuple[str, np.ndarray]]], density: float) -> tuple[np.float32, int]:
+def _threshold(stream: Stream, density: float) -> tuple[np.float32, int]:
     """The smallest magnitude that is kept, and how many that are equal to it.
 
     Counted by the upper half of the bits, then the lower.
@@ -85,11 +121,11 @@ def _threshold(stream: Callable[[], Iterable[tuple[str, np.ndarray]]], density: 
     return np.uint32(high << BITS | low).view(np.float32), left
 
 
-def _patterns(stream: Callable[[], Iterable[tuple[str, np.ndarray]]]) -> Iterator[np.ndarray]:
+def _patterns(stream: Stream) -> Iterator[np.ndarray]:
     """Bit patterns, some at a time."""
     for _, magnitudes in stream():
-        for start in range(0, magnitudes.size, 1 << 18):
-            yield magnitudes[start:start + (1 << 18)].view(np.uint32)
+        for part in magnitudes:
+            yield part.view(np.uint32)
 
 
 def _counts(parts: Iterable[np.ndarray]) -> np.ndarray:

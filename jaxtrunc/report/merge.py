@@ -52,15 +52,19 @@ def write_interference(directory: Path, facts: dict[str, Any]) -> None:
 
 
 def _draw(tensors: dict[str, dict[str, Any]]) -> Plot:
-    """STI before and after where it is known, else the mean cosine between tasks; every tensor is in the rows."""
-    known = any(entry["sti_before"] is not None for entry in tensors.values())
-    panels = {"STI before": lambda e: e["sti_before"], "STI after": lambda e: e["sti_after"]} if known else \
-        {"mean |cosine| between tasks": lambda e: _cosine(e, mean=True)}
+    """The first two of STI before, STI after and the cosine between tasks that are known; every tensor is in the rows."""
+    readers = {"STI before": lambda e: e["sti_before"], "STI after": lambda e: e["sti_after"],
+               "mean |cosine| between tasks": lambda e: _cosine(e, mean=True)}
+    known = [title for title, read in readers.items() if any(read(entry) is not None for entry in tensors.values())]
+    panels = {title: readers[title] for title in known[:2]}
     cells = {(int(found[1]), _module(name)): entry for name, entry in tensors.items() if (found := LAYER.search(name))}
     layers, modules = sorted({layer for layer, _ in cells}), list(dict.fromkeys(module for _, module in cells))
     modules = [module for module in modules if len(cells[layers[0], module]["shape"]) == 2]
     figure = canvas.new_figure(min(1.8 + 0.28 * len(layers), 9.0))
-    for part, (title, read) in zip(np.atleast_1d(figure.subfigures(1, len(panels))), panels.items(), strict=True):
+    if not panels:
+        figure.text(0.5, 0.5, "Unknown: it takes a base and two models.", ha="center")
+    parts = np.atleast_1d(figure.subfigures(1, len(panels))) if panels else []
+    for part, (title, read) in zip(parts, panels.items(), strict=True):
         table = np.array([[_number(read(cells[layer, module])) for module in modules] for layer in layers])
         part.suptitle(title, fontsize=10)
         draw_table(part, table, layers, modules)

@@ -8,12 +8,17 @@ import pytest
 
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.merge import merge
-from jaxtrunc.merge.trim import trim_all, trim_tensor
+from jaxtrunc.merge.trim import Magnitudes, trim_all, trim_tensor
 
 
 def update(method, taus, **settings):
     """What a method adds to a base of zeros, one tensor each."""
     return merge({"a": np.zeros_like(taus[0])}, [{"a": tau} for tau in taus], method, **settings)["a"]
+
+
+def of(values):
+    """Magnitudes of a task vector over zeros."""
+    return Magnitudes(np.zeros_like(values), values)
 
 
 def kept(trim, values, parts=3):
@@ -29,7 +34,7 @@ def test_trimming_keeps_exactly_so_many_and_of_equals_the_first(density, kinds):
     count = max(1, int(density * values.size))
     expected = np.zeros(values.size, bool)
     expected[np.argsort(-values, kind="stable")[:count]] = True
-    chosen = kept(trim_tensor(values, density), values)
+    chosen = kept(trim_tensor(of(values), density), values)
     np.testing.assert_array_equal(chosen & (values > 0), expected & (values > 0))
 
 
@@ -37,9 +42,9 @@ def test_trimming_keeps_exactly_so_many_and_of_equals_the_first(density, kinds):
 def test_one_threshold_over_several_tensors(density):
     rng = np.random.default_rng(0)
     tensors = {name: np.abs(np.round(rng.standard_normal(size), 1)).astype(np.float32) for name, size in (("a", 300), ("b", 700))}
-    trims = trim_all(lambda: iter(tensors.items()), density)
+    trims = trim_all(lambda: ((name, of(values)) for name, values in tensors.items()), density)
     whole = np.concatenate(list(tensors.values()))
-    expected = kept(trim_tensor(whole, density), whole)
+    expected = kept(trim_tensor(of(whole), density), whole)
     chosen = np.concatenate([kept(trims[name], values) for name, values in tensors.items()])
     np.testing.assert_array_equal(chosen & (whole > 0), expected & (whole > 0))
 
