@@ -25,7 +25,8 @@ def merge(base: Params | None, finetuned: Sequence[Params], method: str, *, weig
     Args:
       base: θ_0, a nested dict of arrays; None for `linear` alone. Kernels are `(…, in, out)`, and every batch entry is a matrix of
         its own.
-      finetuned: θ_1 … θ_T, of the same structure. Leaves sharded over devices are laid out anew, each matrix whole on one device.
+      finetuned: θ_1 … θ_T, of the same structure. Leaves sharded over the devices of this process are laid out anew, each matrix
+        whole on one device.
       method: linear, task_arithmetic, ties, dare_linear, dare_ties, tsv_merge, iso_c, iso_cts, knots_ties or orthogonal.
       weights: one per model, multiplying its task vector; default 1.
       density: share of entries that TIES and DARE keep, one for all or one per model.

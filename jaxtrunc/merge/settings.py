@@ -124,7 +124,7 @@ def check(settings: MergeSettings) -> None:
     if "density" in how.uses:
         for density in settings.densities:
             _check_density(density)
-    if how.name in ("linear", "task_arithmetic") and settings.normalized and sum(settings.weights) == 0:
+    if how.name in ("linear", "task_arithmetic", "dare_linear") and settings.normalized and sum(settings.weights) == 0:
         raise InputError("weight: the weights add up to 0, by which normalize would divide; choose others or normalize: false")
     _check_rank(settings.rank)
     _check_regex(settings.exclude)
