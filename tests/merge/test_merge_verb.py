@@ -14,6 +14,7 @@ from tiny_models import rewrite, tensors_of, write_base, write_tuned
 from jaxtrunc.adapters import write_adapter
 
 ALL = ["linear", "task_arithmetic", "ties", "dare_linear", "dare_ties", "tsv_merge", "iso_c", "iso_cts", "knots_ties", "orthogonal"]
+FAST = ("dare_ties", "iso_cts", "knots_ties")  # the others are seen by other tests, and by all of them with the slow ones
 MATRIX = "model.layers.1.mlp.up_proj.weight"
 MEASURED = """
 import re, sys
@@ -28,7 +29,7 @@ def facts(out):
     return json.loads((out / "merge.json").read_text())
 
 
-@pytest.mark.parametrize("method", ALL)
+@pytest.mark.parametrize("method", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in ALL])
 def test_a_directory_with_all_that_belongs_to_it(method, models, merged, tmp_path):
     out = tmp_path / "out"
     code, said = merged("--method", method, "--base-model", models[0], "--models", *models[1:], "--out-path", out)

@@ -113,7 +113,8 @@ def test_what_is_no_matrix_is_averaged():
     np.testing.assert_allclose(found["layers"]["up"]["kernel"][1], 0.5 * update("tsv_merge", one), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("method", ["tsv_merge", *(pytest.param(name, marks=pytest.mark.slow) for name in SPECTRAL[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", SPECTRAL)
 def test_devices_give_what_threads_give(method):
     """Five matrices over eight devices: the stack is padded, and every one lies whole on its device."""
     kernels = np.random.default_rng(0).standard_normal((3, 5, 10, 8)).astype(np.float32)
@@ -138,3 +139,18 @@ def test_sharded_trees_come_back_as_they_lay():
     assert found.sharding == placing
     np.testing.assert_allclose(found, merge({"kernel": kernels[0]}, [{"kernel": k} for k in kernels[1:]], "tsv_merge")["kernel"],
                                rtol=1e-6)
+
+
+def test_a_stack_on_devices_is_padded_and_cut_again():
+    """Three matrices over eight devices, small enough to compile in seconds."""
+    from jaxtrunc.merge.devices import merge_stack
+    from jaxtrunc.merge.matrix import MatrixPlan, merge_matrix
+
+    plan = MatrixPlan("tsv_merge", 2, "keep", (), False)
+    stack = np.random.default_rng(0).standard_normal((3, 2, 6, 4)).astype(np.float32)
+    found = merge_stack(plan, stack, spectral_mesh())
+    assert len(found) == 3
+    for taus, one in zip(stack, found, strict=True):
+        alone = merge_matrix(plan, taus)
+        assert relative(one["delta"], alone["delta"]) < 1e-10 and one["rank_used"] == alone["rank_used"] == 4
+        np.testing.assert_allclose(one["sti_before"], alone["sti_before"], rtol=1e-8)
