@@ -141,10 +141,10 @@ def test_transformers_opens_the_result(models, merged, tmp_path):
     assert torch.isfinite(model(input_ids=torch.arange(6)[None]).logits).all()
 
 
-def config(models, **changes):
+def config(paths, **changes):
     """A config that works, and changes to it."""
-    entries = [{"model": str(model), "parameters": {"weight": 1.0}} for model in models[1:]]
-    return {"merge_method": "ties", "base_model": str(models[0]), "models": entries} | changes
+    entries = [{"model": str(path), "parameters": {"weight": 1.0}} for path in paths[1:]]
+    return {"merge_method": "ties", "base_model": str(paths[0]), "models": entries} | changes
 
 
 @pytest.mark.parametrize(("changes", "words"), [
