@@ -52,7 +52,8 @@ def test_without_nesterov_it_is_optax_muon_in_every_step(scale, rms):
 def test_with_nesterov_against_numpy_and_optax():
     steps = gradients({"w": (12, 20)})
     ours = updates(scale_by_sift(threshold=CLOSED), steps, both=True)
-    theirs = updates(optax.contrib.scale_by_muon(), steps, both=False)
+    numbers = {"w": optax.contrib.MuonDimensionNumbers()}
+    theirs = updates(optax.contrib.scale_by_muon(weight_dimension_numbers=numbers), steps, both=False)
     momentum = np.zeros((12, 20))
     for number, (f, g) in enumerate(steps):
         total = (f["w"] + g["w"]).astype(np.float64)
