@@ -4,8 +4,8 @@ import jax
 import numpy as np
 from pairs import gaussian
 
+from jaxtrunc.core.checkpoints import CheckpointStore
 from jaxtrunc.steer import sift
-from jaxtrunc.train.checkpoints import CheckpointStore
 
 
 def test_resuming_is_exact_to_the_bit(tmp_path):
