@@ -12,7 +12,8 @@ from pathlib import Path
 from suite import markdown, plots
 from suite.report import RESULTS
 
-ORDER = ("decompose", "levels", "sweep", "read", "finetune", "startup", "plan_memory", "curves", "lens", "sae_encode")
+ORDER = ("decompose", "levels", "sweep", "read", "finetune", "startup", "plan_memory", "curves", "lens", "sae_encode",
+         "merge", "sift")
 PAGE = Path(__file__).parent / "RESULTS.md"
 HEAD = """# Benchmark figures
 

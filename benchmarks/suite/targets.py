@@ -38,5 +38,6 @@ TARGETS = (
     Target("reading", "read", "HF load of both + ΔW against streamed ΔW, ×", 8, 15),
     Target("help", "startup", "`jaxtrunc --help`, CPU seconds", 0.3, 0.3, at_least=False),
     Target("second_run", "startup", "programs compiled by a second run of the same config", 0, 0, at_least=False),
+    Target("sift_step", "sift", "SIFT step with a fifth of the matrices firing over Optax's Muon, ×", 2, 1.5, at_least=False),
     Target("lens_svd", "lens", "σ, V and leading U of a vocabulary head against `torch.linalg.svd`, ×", 2.5, 2.5),
 )

@@ -22,6 +22,7 @@ def _sums(leaves: list[jax.Array]) -> jax.Array:
 
 def _sum(leaf: jax.Array) -> jax.Array:
     """Σ bits · weight modulo 2³², with odd weights by position: no single changed entry leaves it as it was."""
+    leaf = leaf.astype(jnp.uint8) if leaf.dtype == jnp.bool else leaf
     bits = jax.lax.bitcast_convert_type(leaf, f"uint{8 * leaf.dtype.itemsize}").astype(jnp.uint32)
     weight = jnp.ones(leaf.shape, jnp.uint32)
     for axis, stride in zip(range(leaf.ndim), _STRIDES, strict=False):

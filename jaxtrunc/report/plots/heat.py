@@ -32,12 +32,13 @@ def _map(layered: dict[str, list[Spectrum]], name: str, title: str, read) -> Plo
     layers = sorted({layer for layer, _ in known if layer is not None})
     table = np.array([[known.get((layer, module), np.nan) for module in modules] for layer in layers])
     figure = canvas.new_figure(min(1.5 + 0.28 * len(layers), 9.0))
-    _draw_table(figure, table, layers, modules)
+    draw_table(figure, table, layers, modules)
     rows = [(layer, module, value) for (layer, module), value in sorted(known.items())]
     return Plot(name, title, "Blank: not decomposed.", figure, COLUMNS, rows)
 
 
-def _draw_table(figure, table: np.ndarray, layers: list[int], modules: list[str]) -> None:
+def draw_table(figure, table: np.ndarray, layers: list[int], modules: list[str]) -> None:
+    """One map on a figure or a part of one; NaN is left blank."""
     axes = figure.subplots()
     mesh = axes.pcolormesh(np.ma.masked_invalid(table), cmap="cividis", vmin=0)
     figure.colorbar(mesh, ax=axes, pad=0.02)

@@ -1,0 +1,18 @@
+"""Clipping that keeps the relative weight of the two objectives."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def joint_clip(gradients: Any, constraint_grads: Any, max_norm: float) -> tuple[Any, Any]:
+    """Both gradients times one factor, so that √(‖g_f‖² + ‖g_g‖²) is at most `max_norm`."""
+    norm = jnp.sqrt(optax.tree.norm(gradients, squared=True) + optax.tree.norm(constraint_grads, squared=True))
+    factor = jnp.minimum(1, max_norm / jnp.where(norm > 0, norm, 1))
+
+    def scaled(leaf: jax.Array) -> jax.Array:
+        return (leaf * factor).astype(leaf.dtype)
+
+    return jax.tree.map(scaled, gradients), jax.tree.map(scaled, constraint_grads)
