@@ -46,7 +46,7 @@ small-nli small-text: small-%: models/tiny/config.json models/small/config.json
 small-boundary: small-text runs/boundary_ceiling_base/model
 	$(BIN)/jaxtrunc study configs/small/boundary.yaml --resume
 
-models/%/config.json: configs/pretrain_%.yaml
+models/%/config.json: configs/pretrain_%.yaml | $(VENV)/.installed
 	$(BIN)/jaxtrunc pretrain $< --out-path $(@D) --resume
 
 # The second variant of the boundary case needs a base that can do the task already: taught on the other half of the rows.
