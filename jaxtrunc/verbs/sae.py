@@ -19,7 +19,7 @@ from jaxtrunc.recipes.sae.settings import (
     SubspaceSettings,
     Weighting,
 )
-from jaxtrunc.verbs.verb import Overrides, Verb, numbers, words
+from jaxtrunc.verbs.verb import FromConfig, Overrides, Verb, numbers, words
 
 Ref = Annotated[str, arg(metavar="REF")]
 SiteName = Annotated[str, arg(metavar="KIND.LAYER")]
@@ -37,22 +37,13 @@ class Sae(Verb):
 
 
 @dataclass(kw_only=True)
-class SaeRun(Verb):
+class SaeRun(FromConfig):
     """All of it as one config file says: autoencoders, features, subspaces, every adapter with every seed, the report.
 
     Example:  jaxtrunc sae run configs/sae/small.yaml --out-path runs/sae-small
     """
 
     together = False
-
-    config: Positional[Path]
-    """YAML file; docs/sae.md lists its keys."""
-    overrides: Overrides = ()
-    """Values that replace those of the file, such as adapt.train.epochs=1."""
-    out_path: Path | None = None
-    """Directory of the run; default: the config's out_path, else runs/NAME."""
-    resume: bool = False
-    """Continue an interrupted run: what is finished stays."""
 
     def run(self) -> None:
         from jaxtrunc.recipes.sae.run import run

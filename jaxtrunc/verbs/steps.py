@@ -8,28 +8,19 @@ from tyro.conf import Positional, arg
 
 from jaxtrunc.config import DecomposeSettings, FinetuneConfig, Operators, SweepSettings, from_mapping, override
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.verbs.verb import Exclude, Include, Overrides, Verb, numbers, words
+from jaxtrunc.verbs.verb import Exclude, FromConfig, Include, Overrides, Verb, numbers, words
 
 Backend = Literal["gram64", "host", "device", "randomized", "gram32"]
 
 
 @dataclass(kw_only=True)
-class Pretrain(Verb):
+class Pretrain(FromConfig):
     """Train a small base model with its own tokenizer on plain text, for work without downloads; on one host.
 
     Example:  jaxtrunc pretrain configs/pretrain_small.yaml --out-path models/small
     """
 
     together = False
-
-    config: Positional[Path]
-    """YAML file; docs/config.md lists its keys."""
-    overrides: Overrides = ()
-    """Values that replace those of the file."""
-    out_path: Path | None = None
-    """Directory of the model; default: the config's out_path, else runs/NAME."""
-    resume: bool = False
-    """Continue an interrupted training."""
 
     def run(self) -> None:
         from jaxtrunc.recipes.pretrain import pretrain

@@ -1,6 +1,7 @@
 """What every verb has, and what several take."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from tyro.conf import Positional, UseAppendAction, arg
@@ -27,6 +28,20 @@ class Verb:
     def run(self) -> None:
         """Call the recipe."""
         raise NotImplementedError
+
+
+@dataclass(kw_only=True)
+class FromConfig(Verb):
+    """A verb that does what one config file says."""
+
+    config: Positional[Path]
+    """YAML file; docs/config.md lists its keys (sae run: docs/sae.md, steer: docs/steer.md)."""
+    overrides: Overrides = ()
+    """Values that replace those of the file, such as train.learning_rate=1e-4; quote those with brackets."""
+    out_path: Path | None = None
+    """Directory to write; default: the config's out_path, else runs/NAME."""
+    resume: bool = False
+    """Continue where an interruption stopped it: nothing that is there is computed again."""
 
 
 def words(text: str) -> tuple[str, ...]:

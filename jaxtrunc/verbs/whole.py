@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.verbs.verb import Overrides, Verb
+from jaxtrunc.verbs.verb import FromConfig, Overrides, Verb
 
 
 @dataclass(kw_only=True)
@@ -31,20 +31,11 @@ class Demo(Verb):
 
 
 @dataclass(kw_only=True)
-class Run(Verb):
+class Run(FromConfig):
     """Fine-tune (or take a given model), decompose, sweep and report, as one config file says.
 
     Example:  jaxtrunc run configs/sst2_marker.yaml train.epochs=1 'sweep.seeds=[0,1]'
     """
-
-    config: Positional[Path]
-    """YAML file; docs/config.md lists its keys."""
-    overrides: Overrides = ()
-    """Values that replace those of the file, such as train.learning_rate=1e-4; quote those with brackets."""
-    out_path: Path | None = None
-    """Directory of the run; default: the config's out_path, else runs/NAME."""
-    resume: bool = False
-    """Continue an interrupted run: nothing that is there is computed again."""
 
     def run(self) -> None:
         from jaxtrunc.recipes.run import run
