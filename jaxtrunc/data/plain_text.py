@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-class TextStream(Stream):
+class TextStream(Stream[TrainBatch]):
     """Windows of a long row of tokens in a shuffled order; every position has a loss.
 
     Args:

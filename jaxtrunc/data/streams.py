@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 from jaxtyping import Int32
@@ -12,6 +13,7 @@ from jaxtrunc.data.examples import TrainExample
 from jaxtrunc.data.prompts import Prompter
 
 NO_LOSS = -1
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class TrainBatch:
     prefix: Int32[np.ndarray, " P"] = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
-class Stream:
+class Stream(Generic[Batch]):
     """An endless sequence of batches, epoch after epoch.
 
     Attributes:
@@ -48,10 +50,10 @@ class Stream:
         self.position = 0
         self._epoch: tuple[int, list] = (-1, [])
 
-    def __iter__(self) -> Iterator[TrainBatch]:
+    def __iter__(self) -> Iterator[Batch]:
         return self
 
-    def __next__(self) -> TrainBatch:
+    def __next__(self) -> Batch:
         epoch, index = divmod(self.position, self.batches_per_epoch)
         if self._epoch[0] != epoch:
             self._epoch = (epoch, self._plan(np.random.default_rng([self.seed, epoch])))
@@ -71,11 +73,11 @@ class Stream:
         """What each batch of one epoch is made of; `batches_per_epoch` entries."""
         raise NotImplementedError
 
-    def _batch(self, entry) -> TrainBatch:
+    def _batch(self, entry) -> Batch:
         raise NotImplementedError
 
 
-class AnswerStream(Stream):
+class AnswerStream(Stream[TrainBatch]):
     """Prompts with an answer each, what all prompts begin with apart; loss on the answers only.
 
     Args:
