@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.sae.selection import POOLINGS, ClassSums, LabelPermutations, Pooled, pool, select, shuffled
+from jaxtrunc.sae.selection import POOLINGS, ClassSums, LabelPermutations, Pooled, Separability, pool, select, shuffled
 from jaxtrunc.sae.selection.store import read_features, write_features
 
 N = 12
@@ -245,3 +245,36 @@ def test_one_class_or_bad_numbers_are_refused():
         select(sums_of(a, mask, aligned))
     with pytest.raises(InputError, match="at least 2 examples"):
         select(sums_of(*responses(2)), score="welch")
+
+
+def asked(a: np.ndarray, mask: np.ndarray, aligned: np.ndarray, mode: str, chunk: int) -> Separability:
+    sums, found = ClassSums.empty(N), Separability()
+    for start in range(0, len(a), chunk):
+        rows = slice(start, start + chunk)
+        pooled = POOL(a[rows], mask[rows], mode=mode)
+        found.ask(sums, pooled, aligned[rows])
+        sums.add(pooled, aligned[rows])
+    return found
+
+
+def test_held_out_examples_are_judged_by_those_before_them_alone():
+    """Against scikit-learn's naive Bayes with one variance for both classes, fitted anew for every batch."""
+    naive_bayes = pytest.importorskip("sklearn.naive_bayes")
+    a, mask, aligned = responses(96)
+    units, chunk, right = pooled_by_hand(a, mask, "mean"), 16, [[], []]
+    for start in range(2 * chunk, 96, chunk):  # before, one class has fewer than eight
+        rule = naive_bayes.GaussianNB(priors=(0.5, 0.5), var_smoothing=0).fit(units[:start], aligned[:start])
+        spread = np.stack([units[:start][side].var(axis=0, ddof=1) for side in (~aligned[:start], aligned[:start])])
+        rule.var_ = np.broadcast_to(spread.mean(axis=0), spread.shape)
+        for said, truth in zip(rule.predict(units[start:start + chunk]), aligned[start:start + chunk], strict=True):
+            right[0 if truth else 1].append(said == truth)
+    found = asked(a, mask, aligned, "mean", chunk)
+    assert found.right.tolist() == [sum(side) for side in right] and found.asked.tolist() == [len(side) for side in right]
+    assert found.accuracy == pytest.approx(np.mean([np.mean(side) for side in right])) and found.accuracy > 0.9
+
+
+def test_labels_at_random_cannot_be_told_apart():
+    a, mask, _ = responses(600)
+    found = asked(a, mask, np.random.default_rng(5).random(600) < 0.5, "all", 20)
+    assert found.accuracy == pytest.approx(0.5, abs=0.06)
+    assert asked(a[:8], mask[:8], np.arange(8) < 4, "mean", 4).accuracy is None

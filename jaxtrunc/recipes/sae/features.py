@@ -27,7 +27,7 @@ from jaxtrunc.recipes.sae.words import logit_lens, nearest
 from jaxtrunc.sae.arrays import write_arrays
 from jaxtrunc.sae.formats import load_sae
 from jaxtrunc.sae.sae import SAE, encode
-from jaxtrunc.sae.selection import ClassSums, LabelPermutations, Pooled, Selection, pool, select
+from jaxtrunc.sae.selection import ClassSums, LabelPermutations, Pooled, Selection, Separability, pool, select
 from jaxtrunc.sae.selection.store import write_features
 from jaxtrunc.sae.sites import Site, writers
 
@@ -52,6 +52,7 @@ class Collected:
     contexts: Contexts
     permutations: LabelPermutations | None
     raw: dict[bool, list[np.ndarray]]
+    separability: Separability = dataclasses.field(default_factory=Separability)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,8 +96,9 @@ def features_on(base: Base, site: Site, rows: list[Conversation], pairs: Path, r
         collected = collect(base, sae, site, stream, settings)
         chosen = select(collected.sums, score=settings.score, budget=settings.budget, fraction=settings.fraction,
                         min_density=settings.min_density, permutations=collected.permutations)
-        write(run, site, chosen, collected, source | {"settings": dataclasses.asdict(settings),
-                                                      "described": describe(base, sae, chosen, collected, stream, explain)})
+        write(run, site, chosen, collected, source | {
+            "settings": dataclasses.asdict(settings), "separability": collected.separability.accuracy,
+            "described": describe(base, sae, chosen, collected, stream, explain)})
     say(f"features: {len(chosen)} of {sae.n} at {site}, in {run / artefact}")
 
 
@@ -161,6 +163,7 @@ def _seen(params, sae: SAE, tokens: jax.Array, lengths: jax.Array, mask: jax.Arr
 
 
 def _take_in(found: Collected, seen: Seen, batch: PairBatch) -> None:
+    found.separability.ask(found.sums, seen.pooled, batch.aligned)
     found.sums.add(seen.pooled, batch.aligned)
     found.contexts.add(np.asarray(seen.values), np.asarray(seen.places), batch)
     if found.permutations is not None:

@@ -3,6 +3,7 @@
 from jaxtrunc.sae.selection.choose import Selection, select, shuffled
 from jaxtrunc.sae.selection.permutation import LabelPermutations
 from jaxtrunc.sae.selection.pooling import POOLINGS, Pooled, pool
+from jaxtrunc.sae.selection.separability import Separability
 from jaxtrunc.sae.selection.sums import ClassSums
 
-__all__ = ["POOLINGS", "ClassSums", "LabelPermutations", "Pooled", "Selection", "pool", "select", "shuffled"]
+__all__ = ["POOLINGS", "ClassSums", "LabelPermutations", "Pooled", "Selection", "Separability", "pool", "select", "shuffled"]
