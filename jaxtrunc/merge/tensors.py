@@ -70,9 +70,9 @@ class Inputs:
         assert self.base is not None
         base = self.base.astype(np.float32)
         taus = np.empty((len(weights), *base.shape), np.float32)
-        for tau, tuned, weight in zip(taus, self.models, weights, strict=True):
-            np.subtract(tuned.astype(np.float32), base, out=tau)
-            tau *= np.float32(weight)
+        for index, (tuned, weight) in enumerate(zip(self.models, weights, strict=True)):
+            np.subtract(tuned.astype(np.float32), base, out=taus[index])
+            taus[index] *= np.float32(weight)
         return taus
 
     def release(self) -> None:

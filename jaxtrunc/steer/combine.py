@@ -78,7 +78,7 @@ def combined(rule: Rule, optimiser: optax.GradientTransformation) -> optax.Gradi
 
 def _dot(f: Tree, g: Tree) -> jax.Array:
     """⟨f, g⟩ over all leaves, float32."""
-    return optax.tree.vdot(optax.tree.cast(f, jnp.float32), optax.tree.cast(g, jnp.float32))
+    return jnp.asarray(optax.tree.vdot(optax.tree.cast(f, jnp.float32), optax.tree.cast(g, jnp.float32)))
 
 
 def _mixed(f: Tree, of_f: Any, g: Tree, of_g: Any) -> Tree:

@@ -54,7 +54,7 @@ def before(plan: LeafPlan, gradients: list[Any], momenta: list[Any], bases: list
     if options.nesterov:
         f, g = (gradient + options.beta * mu for mu, gradient in zip(new, new_gradients, strict=True))
     seen = facts(f, g)
-    candidate = plan.where & options.when(count) & ~seen.zero & seen.finite
+    candidate = options.when(count) & ~seen.zero & seen.finite & plan.where
     fire = candidate if options.threshold is None else candidate & (seen.cos < options.threshold)
     active = within_budget(seen.cos, fire, options.max_active)
     warm = [basis.reshape(plan.view.b, plan.view.m, plan.k) for basis in bases]
@@ -64,12 +64,12 @@ def before(plan: LeafPlan, gradients: list[Any], momenta: list[Any], bases: list
 def after(plan: LeafPlan, start: Before, outcome: Outcome, dtype: Any, options: SiftOptions) -> After:
     """A matrix with a momentum that is not finite keeps what it had, and does not move."""
     view, sound = plan.view, start.seen.finite[:, None, None]
-    momenta = [view.unstack(jnp.where(sound, new, old)).astype(options.mu_dtype)
-               for new, old in zip(start.new, start.old, strict=True)]
+    mu_f, mu_g = (view.unstack(jnp.where(sound, new, old)).astype(options.mu_dtype)
+                  for new, old in zip(start.new, start.old, strict=True))
     direction = view.unstack(jnp.where(sound, outcome.direction, 0)).astype(dtype)
-    bases = [optax.MaskedNode() if basis is None else basis.reshape(*view.batch, view.m, -1)
-             for basis in (outcome.basis_f, outcome.basis_g)]
+    basis_f, basis_g = (optax.MaskedNode() if basis is None else basis.reshape(*view.batch, view.m, -1)
+                        for basis in (outcome.basis_f, outcome.basis_g))
     measured = {"cos": start.seen.cos, "fired": start.pair.fire, "sti": outcome.sti, "rank_used": outcome.rank,
                 "align_f": outcome.align_f, "align_g": outcome.align_g, "skipped": ~start.seen.finite,
                 "over_budget": start.over_budget}
-    return After(direction, *momenta, *bases, measured)
+    return After(direction, mu_f, mu_g, basis_f, basis_g, measured)

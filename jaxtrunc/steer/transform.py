@@ -46,12 +46,12 @@ class Basis(NamedTuple):
 
 
 class SiftState(NamedTuple):
-    """Steps done, two momenta shaped like the matrix leaves, bases (power iteration only), and the last step's metrics."""
+    """Steps done, momenta shaped like the matrix leaves, a `Basis` (of power iteration; else None), the last step's metrics."""
 
-    count: jax.Array
+    count: jax.typing.ArrayLike
     mu_f: Any
     mu_g: Any
-    basis: Basis | None
+    basis: Any
     metrics: Metrics
 
 
@@ -75,16 +75,20 @@ def _init(params: Any, options: SiftOptions) -> SiftState:
     def zeros(shape_of, dtype) -> Any:
         return like(params, {path: jnp.zeros(shape_of(plan), dtype) for path, plan in planned.items()})
 
-    momenta = [zeros(lambda plan: plan.view.shape, options.mu_dtype) for _ in range(2)]
-    bases = [{path: jnp.zeros((*plan.view.batch, plan.view.m, plan.k)) if plan.key[2] else optax.MaskedNode()
-              for path, plan in planned.items()} for _ in range(2)]
-    basis = Basis(*(like(params, leaves) for leaves in bases)) if options.subspace == "iterate" else None
-    kinds = Metrics(*[jnp.float32] * 6, jnp.bool, jnp.bool)._replace(fired=jnp.bool, rank_used=jnp.int32)
-    metrics = Metrics(*(zeros(lambda plan: (plan.view.b,), kind) for kind in kinds))
-    return SiftState(jnp.zeros([], jnp.int32), *momenta, basis, metrics)
+    def momenta() -> Any:
+        return zeros(lambda plan: plan.view.shape, options.mu_dtype)
+
+    def bases() -> Any:
+        return like(params, {path: jnp.zeros((*plan.view.batch, plan.view.m, plan.k)) if plan.key[2] else optax.MaskedNode()
+                             for path, plan in planned.items()})
+
+    basis = Basis(bases(), bases()) if options.subspace == "iterate" else None
+    kinds = {"fired": jnp.bool, "rank_used": jnp.int32, "skipped": jnp.bool, "over_budget": jnp.bool}
+    metrics = {name: zeros(lambda plan: (plan.view.b,), kinds.get(name, jnp.float32)) for name in Metrics._fields}
+    return SiftState(jnp.zeros([], jnp.int32), momenta(), momenta(), basis, Metrics(**metrics))
 
 
-def _update(updates: Any, state: SiftState, params: Any = None, *, constraint_grads: Any = None, options: SiftOptions,
+def _update(updates: Any, state: Any, params: Any = None, *, constraint_grads: Any = None, options: SiftOptions,
             **_: Any) -> tuple[Any, SiftState]:
     del params
     if constraint_grads is None:
@@ -92,10 +96,10 @@ def _update(updates: Any, state: SiftState, params: Any = None, *, constraint_gr
     if jax.tree.structure(updates) != jax.tree.structure(constraint_grads):
         raise ValueError("constraint_grads must have the structure of the gradients of the primary objective")
     planned = plans(updates, options)
-    gradients, momenta, bases = ([by_path(tree) for tree in trees] for trees in (
-        (updates, constraint_grads), (state.mu_f, state.mu_g), state.basis or ()))
-    starts = {path: before(plan, *([leaves[path] for leaves in trees if path in leaves] for trees in (gradients, momenta, bases)),
-                           state.count, options) for path, plan in planned.items()}
+    trees = ((updates, constraint_grads), (state.mu_f, state.mu_g), state.basis or ())
+    gradients, momenta, bases = ([by_path(tree) for tree in pair] for pair in trees)
+    starts = {path: before(plan, _of(path, gradients), _of(path, momenta), _of(path, bases), state.count, options)
+              for path, plan in planned.items()}
     outcomes = _outcomes(planned, {path: start.pair for path, start in starts.items()}, options)
     ends = {path: after(plan, starts[path], outcomes[path], gradients[0][path].dtype, options) for path, plan in planned.items()}
 
@@ -103,9 +107,13 @@ def _update(updates: Any, state: SiftState, params: Any = None, *, constraint_gr
         return like(updates, {path: part(end) for path, end in ends.items()})
 
     basis = None if state.basis is None else Basis(tree(lambda end: end.basis_f), tree(lambda end: end.basis_g))
-    metrics = Metrics(*(tree(lambda end, name=name: end.metrics[name]) for name in Metrics._fields))
+    metrics = Metrics(**{name: tree(lambda end, name=name: end.metrics[name]) for name in Metrics._fields})
     count = optax.safe_increment(state.count)
     return tree(lambda end: end.direction), SiftState(count, tree(lambda end: end.mu_f), tree(lambda end: end.mu_g), basis, metrics)
+
+
+def _of(path: str, trees: list[dict[str, Any]]) -> list[Any]:
+    return [leaves[path] for leaves in trees if path in leaves]
 
 
 def _outcomes(planned: dict[str, LeafPlan], pairs: dict[str, Pair], options: SiftOptions) -> dict[str, Outcome]:

@@ -12,6 +12,7 @@ from jaxtrunc.steer.options import SiftOptions
 from jaxtrunc.steer.polar import POLARS, newton_schulz, product
 
 NAN = float("nan")
+Number = jax.Array | float
 
 
 class Pair(NamedTuple):
@@ -85,11 +86,13 @@ def _bases(matrix: jax.Array, basis: jax.Array | None, k: int, options: SiftOpti
 
 
 def _refresh(pair: Pair, rounds: int) -> Pair:
+    assert pair.basis_f is not None and pair.basis_g is not None
     f, g = (refreshed(unit(matrix)[0], basis, rounds) for matrix, basis in ((pair.f, pair.basis_f), (pair.g, pair.basis_g)))
     return pair._replace(basis_f=f, basis_g=g)
 
 
-def _outcome(direction: jax.Array, pair: Pair, sti=NAN, rank=0, align_f=NAN, align_g=NAN) -> Outcome:
+def _outcome(direction: jax.Array, pair: Pair, sti: Number = NAN, rank: Number = 0, align_f: Number = NAN,
+             align_g: Number = NAN) -> Outcome:
     """Both branches have the same types."""
-    measured = [jnp.asarray(value, jnp.float32) for value in (sti, align_f, align_g)]
-    return Outcome(direction, measured[0], jnp.asarray(rank, jnp.int32), *measured[1:], pair.basis_f, pair.basis_g)
+    sti, align_f, align_g = (jnp.asarray(value, jnp.float32) for value in (sti, align_f, align_g))
+    return Outcome(direction, sti, jnp.asarray(rank, jnp.int32), align_f, align_g, pair.basis_f, pair.basis_g)

@@ -62,11 +62,12 @@ def candidates(where: Any, tree: Any, views: Mapping[str, MatrixView]) -> dict[s
     named = None if where is None or isinstance(where, str) or callable(where) else by_path(where)
     found = {}
     for path, leaf in by_path(tree).items():
-        value = _value(where, named, path, leaf)
-        mask = np.asarray(value, bool)
+        mask, view = np.asarray(_value(where, named, path, leaf), bool), views[path]
+        if mask.size == view.b:
+            mask = mask.reshape(view.batch)
         # One flag per layer stands for all further batch axes (experts).
-        mask = mask.reshape(mask.shape + (1,) * (len(views[path].batch) - mask.ndim)) if mask.ndim else mask
-        found[path] = np.broadcast_to(mask, views[path].batch).reshape(-1)
+        mask = mask.reshape(mask.shape + (1,) * (len(view.batch) - mask.ndim)) if mask.ndim else mask
+        found[path] = np.broadcast_to(mask, view.batch).reshape(-1)
     if found and not any(mask.any() for mask in found.values()):
         raise InputError(f"where: {where!r} matches none of the {len(found)} matrix leaves, such as '{next(iter(found))}'")
     return found
