@@ -173,6 +173,13 @@ def test_another_site_than_the_one_asked_for(tmp_path):
     refused(files.WRITERS["gemma_scope"](tmp_path, ARRAYS), "resid_post.5", "attn_out.5", site=Site("attn_out", 5))
 
 
+def test_another_layer_than_the_one_asked_for_where_the_suite_has_another_name(tmp_path):
+    files.write_gemma_scope(tmp_path, ARRAYS)
+    folder = (tmp_path / "gemma-scope-2b-pt-res").rename(tmp_path / "downloaded") / "layer_5" / "width_16k" / "average_l0_68"
+    refused(folder, "layer 5", "resid_post.4", site=Site("resid_post", 4))
+    assert load_sae(folder, site=Site("mlp_out", 5)).facts["layer"] == 5
+
+
 def test_directories_of_no_format_or_of_two(tmp_path):
     refused(tmp_path / "absent", "absent", "nothing")
     (tmp_path / "cfg.json").write_text("{}")

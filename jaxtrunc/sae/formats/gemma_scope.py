@@ -22,9 +22,15 @@ def read(directory: Path) -> SAE:
             "b_enc": "b_enc", "b_dec": "b_dec", "threshold": "threshold"}
     weights.only(keys.values())
     folders = directory.resolve().parts[::-1]
-    said = {"site": _site(directory, folders), "width": _first(_WIDTH, folders)}
+    said = {"site": _site(directory, folders), "layer": _layer(folders), "width": _first(_WIDTH, folders)}
     return SAE(**as_fields(read_parts(weights, keys)), kind="jumprelu", subtract_b_dec=False,
-               meta=tuple((key, value) for key, value in said.items() if value))
+               meta=tuple((key, value) for key, value in said.items() if value is not None))
+
+
+def _layer(folders: tuple[str, ...]) -> int | None:
+    """By `layer_20`, which is there even where the suite's own folder was renamed."""
+    layer = _first(_LAYER, folders)
+    return None if layer is None else int(layer)
 
 
 def _first(pattern: re.Pattern[str], folders: tuple[str, ...]) -> str | None:
@@ -40,6 +46,6 @@ def _site(directory: Path, folders: tuple[str, ...]) -> str | None:
                          "take an autoencoder (-res, -mlp or -att)")
     if suite and "embedding" in folders:
         raise InputError(f"{directory}: belongs to the embedding, which no layer writes to; take one of a layer_*")
-    layer = _first(_LAYER, folders)
-    return str(Site(_KINDS[suite], int(layer))) if suite and layer is not None else None
+    layer = _layer(folders)
+    return str(Site(_KINDS[suite], layer)) if suite and layer is not None else None
 

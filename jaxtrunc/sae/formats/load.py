@@ -26,13 +26,19 @@ def load_sae(directory: Path, *, site: Site | None = None, fold: bool = True) ->
     """
     name = _format(directory)
     sae = FORMATS[name].read(directory)
-    said = sae.facts.get("site")
-    if site is not None and said not in (None, str(site)):
-        raise InputError(f"{directory}: belongs to {said}, not to {site}; give the autoencoder of that site")
+    if site is not None:
+        _check_site(directory, sae, site)
     facts = sae.facts | ({"site": str(site)} if site else {})
     facts |= {"format": name, "id": f"sha256:{sha256(directory / FORMATS[name].FILES[-1])}"}
     sae = replace(sae, meta=tuple(sorted(facts.items())))
     return fold_decoder_norm(sae) if fold else sae
+
+
+def _check_site(directory: Path, sae: SAE, site: Site) -> None:
+    """Raise `InputError` if the files say another site, or no site but another layer."""
+    said, layer = sae.facts.get("site"), sae.facts.get("layer", site.layer)
+    if said not in (None, str(site)) or layer != site.layer:
+        raise InputError(f"{directory}: belongs to {said or f'layer {layer}'}, not to {site}; give the autoencoder of that site")
 
 
 def _format(directory: Path) -> str:
