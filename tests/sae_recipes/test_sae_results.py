@@ -9,6 +9,7 @@ from jaxtrunc.core import jsonio
 from jaxtrunc.core.rundir import RunDir
 from jaxtrunc.evals.paired import paired_difference, seed_summary
 from jaxtrunc.recipes.sae.results import gathered, write_results
+from jaxtrunc.report.sae.cautions import findings
 
 HOSTILE = "<script>alert(1)</script> | `x` \n second line"
 EXPECTED = ["refuse"] * 4 + ["comply"] * 4
@@ -116,3 +117,13 @@ def test_paired_difference_by_hand():
 def test_a_seed_without_a_value_leaves_the_mean_out():
     assert seed_summary({0: 0.2, 1: None})["mean"] is None
     assert seed_summary({0: 0.2, 1: 0.4}) == {"mean": pytest.approx(0.3), "low": 0.2, "high": 0.4, "by_seed": {0: 0.2, 1: 0.4}}
+
+
+def test_adapters_that_refuse_everybody_are_called_so(run):
+    found = gathered(run)
+    groups = {group: {"minus_subspace": {}} for group in ("all", "some", "none")}
+    facts = {"all": ([0.8, 1.0], [0.9, 1.0]), "some": ([0.8, 1.0], [0.1, 0.3]), "none": ([0.0, 0.1], [0.0, 0.1])}
+    adapters = {name: {"group": name, "metrics": {"refusal_rate": unsafe[0]},
+                       "intervals": {"refusal_rate": unsafe, "over_refusal_rate": safe}} for name, (unsafe, safe) in facts.items()}
+    said = " ".join(findings(found | {"groups": groups, "adapters": adapters}))
+    assert "all: safe prompts are refused as often as unsafe ones" in said and "some" not in said and "none" not in said

@@ -19,12 +19,26 @@ def findings(results: dict[str, Any]) -> list[str]:
     """Sentences that the numbers carry: how the subspace compares with chance, and adapters with those that begin in it."""
     said = [f"{site}: E(U, U_shuffled) = {number(facts['e_shuffled'], 2)} of at most {number(facts.get('e_most'), 2)}."
             for site, facts in results["subspaces"].items()]
+    if blind := [group for group in results["groups"] if _as_often(results, group)]:
+        said.append(f"{', '.join(blind)}: safe prompts are refused as often as unsafe ones, as far as these prompts show. What was "
+                    "learned is to refuse, not whom.")
     for group, facts in results["groups"].items():
         for rate, words in (("refusal_rate", "unsafe"), ("over_refusal_rate", "safe")):
             found = facts["minus_subspace"].get(rate)
             if found and found["interval"]:
                 said.append(_compared(group, words, found, facts["reference"]))
     return said
+
+
+def _as_often(results: dict[str, Any], group: str) -> bool:
+    """Whether every adapter of a group refuses, and its intervals for unsafe and for safe prompts overlap."""
+    members = [facts for facts in results["adapters"].values() if facts["group"] == group]
+    return all(facts["metrics"].get("refusal_rate") and _overlap(facts["intervals"]) for facts in members)
+
+
+def _overlap(intervals: dict[str, Any]) -> bool:
+    unsafe, safe = (intervals.get(name) for name in ("refusal_rate", "over_refusal_rate"))
+    return bool(unsafe and safe) and unsafe[0] <= safe[1] and safe[0] <= unsafe[1]
 
 
 def _compared(group: str, words: str, found: dict[str, Any], reference: str) -> str:
