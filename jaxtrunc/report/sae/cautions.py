@@ -38,7 +38,7 @@ def _as_often(results: dict[str, Any], group: str) -> bool:
 
 def _overlap(intervals: dict[str, Any]) -> bool:
     unsafe, safe = (intervals.get(name) for name in ("refusal_rate", "over_refusal_rate"))
-    return bool(unsafe and safe) and unsafe[0] <= safe[1] and safe[0] <= unsafe[1]
+    return unsafe is not None and safe is not None and unsafe[0] <= safe[1] and safe[0] <= unsafe[1]
 
 
 def _compared(group: str, words: str, found: dict[str, Any], reference: str) -> str:

@@ -31,13 +31,14 @@ def subspaces(results: Results) -> Table:
              number(facts["e_shuffled"], 2), *(number(facts.get("e_controls", {}).get(name), 2) for name in raw),
              number(facts.get("e_most"), 2), _percent(results["features"].get(site, {}).get("separability")))
             for site, facts in results["subspaces"].items()]
-    head = ("site", "rank", "q", "variance held %", "σ ratio", "E to shuffled", *(f"E to {name}" for name in raw), "E at most", "classes told apart %")
+    head = ("site", "rank", "q", "variance held %", "σ ratio", "E to shuffled", *(f"E to {name}" for name in raw), "E at most",
+            "classes told apart %")
     return Table(head, rows,
                  note="E: recovery error ‖P_U − P_V‖ between U and a control of the same rank, 0 for the same span. If E to "
                       "shuffled is small, the choice of features hardly matters. q: components that hold the share τ. "
-                      "σ ratio: σ_r/σ_{r+1}; near 1 the last direction is arbitrary. Classes told apart: balanced accuracy of a linear rule on the "
-                      "autoencoder's activations of responses that it has not seen, 50 for chance; what it is at other sites says "
-                      "which layers are worth a subspace.")
+                      "σ ratio: σ_r/σ_{r+1}; near 1 the last direction is arbitrary. Classes told apart: "
+                      "balanced accuracy of a linear rule on the autoencoder's activations of responses that it has not seen, 50 "
+                      "for chance; what it is at other sites says which layers are worth a subspace.")
 
 
 def adapters(results: Results) -> Table:
