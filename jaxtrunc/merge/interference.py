@@ -2,33 +2,16 @@
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 from jaxtrunc.merge.bases import Triplets, triplets
+from jaxtrunc.spectral.interference import Normalize, sti
 
 COSINES = 8
 """Leading cosines that are reported for each pair of tasks."""
 
 
-def sti(u: Any, s: Any, v: Any, normalize: Literal["none", "pairs"] = "pairs") -> Any:
-    """Singular task interference ‖(UᵀU − 1) diag(σ) (VᵀV − 1)‖₁, the sum of absolute entries.
-
-    Gargiulo et al. 2025, "Task Singular Vectors" (arXiv 2412.00081), eq. 5.
-
-    Args:
-      u, v: `(m, k)` and `(n, k)`, the bases of all tasks side by side; columns of zeros take no part.
-      s: `(k,)`, their singular values.
-      normalize: pairs divides by k(k − 1) of the columns that are not zero.
-    """
-    xp = u.__array_namespace__()
-    used = (u * u).sum(0) > 1e-12
-    identity = xp.diag(used.astype(u.dtype))
-    total = xp.abs((u.T @ u - identity) @ ((s * used)[:, None] * (v.T @ v - identity))).sum()
-    count = used.sum()
-    return total / xp.maximum(count * (count - 1), 1) if normalize == "pairs" else total
-
-
-def interference(tasks: Sequence[Any], k: int, normalize: Literal["none", "pairs"] = "pairs") -> Any:
+def interference(tasks: Sequence[Any], k: int, normalize: Normalize = "pairs") -> Any:
     """STI of the k leading triplets of each of T task matrices `(m, n)`; 0 for one task or orthogonal subspaces."""
     found = [triplets(task, k) for task in tasks]
     xp = found[0][0].__array_namespace__()

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from jaxtrunc.merge.bases import Triplets, effective, polar, triplets
-from jaxtrunc.merge.interference import principal_cosines, sti
+from jaxtrunc.merge.interference import principal_cosines
 from jaxtrunc.merge.settings import MergeSettings, Sigma
 from jaxtrunc.merge.vote import elect, kept_count, largest
+from jaxtrunc.spectral.interference import sti
 
 COMMON_SHARE = 0.8
 """Of min(m, n) in the common subspace of iso_cts (Marczak et al. 2025, arXiv 2502.04959)."""

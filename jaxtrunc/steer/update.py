@@ -6,8 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxtrunc.spectral.interference import sti
 from jaxtrunc.steer.bases import Bases, iterate_bases, refreshed, svd_bases
-from jaxtrunc.steer.interference import interference
 from jaxtrunc.steer.options import SiftOptions
 from jaxtrunc.steer.polar import POLARS, newton_schulz, product
 
@@ -52,7 +52,9 @@ def fired(pair: Pair, k: int, options: SiftOptions) -> Outcome:
         return _outcome(direction, pair, rank=rank)
     sigma = jnp.concatenate([bases_f.sigma * top_f, bases_g.sigma * top_g])
     align_f, align_g = (jnp.sum(m * direction) / bases.nuclear for m, bases in ((f, bases_f), (g, bases_g)))
-    return _outcome(direction, pair, interference(u, v, sigma), rank, align_f, align_g)
+    with jax.default_matmul_precision("highest"):
+        overlap = sti(u, sigma, v)
+    return _outcome(direction, pair, overlap, rank, align_f, align_g)
 
 
 def unfired(pair: Pair, options: SiftOptions) -> Outcome:
@@ -91,8 +93,8 @@ def _refresh(pair: Pair, rounds: int) -> Pair:
     return pair._replace(basis_f=f, basis_g=g)
 
 
-def _outcome(direction: jax.Array, pair: Pair, sti: Number = NAN, rank: Number = 0, align_f: Number = NAN,
+def _outcome(direction: jax.Array, pair: Pair, overlap: Number = NAN, rank: Number = 0, align_f: Number = NAN,
              align_g: Number = NAN) -> Outcome:
     """Both branches have the same types."""
-    sti, align_f, align_g = (jnp.asarray(value, jnp.float32) for value in (sti, align_f, align_g))
-    return Outcome(direction, sti, jnp.asarray(rank, jnp.int32), align_f, align_g, pair.basis_f, pair.basis_g)
+    overlap, align_f, align_g = (jnp.asarray(value, jnp.float32) for value in (overlap, align_f, align_g))
+    return Outcome(direction, overlap, jnp.asarray(rank, jnp.int32), align_f, align_g, pair.basis_f, pair.basis_g)
