@@ -31,6 +31,9 @@ from jaxtrunc.models import read_config, write_model
 from jaxtrunc.models.table import hf_shapes
 
 MODELS = 8
+ROUNDS = 1
+"""After the first, of methods that both have."""
+
 METHODS = {"linear": {}, "ties": {"density": 0.5}, "dare_linear": {"density": 0.5}, "tsv_merge": {}}
 OURS, THEIRS = "ours", "mergekit 0.1.5"
 RESIDENT = "resident memory over the start, × the largest tensor in float32"
@@ -78,7 +81,7 @@ def merges(folder: Path, method: str, base: Path, models: list[Path], largest: i
     missing = "no such method" if method == "tsv_merge" else None if find("mergekit") else NO_MERGEKIT
     theirs = None if missing else partial(in_a_process, "mergekit", file, folder / "out")
     return compare(f"{method} of {len(models)} models", [Way(OURS, partial(in_a_process, "ours", file, folder / "out"), facts),
-                                                         Way(THEIRS, theirs, facts, missing)], 0)
+                                                         Way(THEIRS, theirs, facts, missing)], ROUNDS if theirs else 0)
 
 
 def in_a_process(program: str, config: Path, out: Path) -> Timed:
