@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxtrunc.core import jsonio
-from jaxtrunc.core.errors import InputError, shown
+from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.rundir import MANIFEST, RunDir
 from jaxtrunc.recipes.sae.features import CONTROLS
+from jaxtrunc.recipes.sae.labels import FILE, dropped
 from jaxtrunc.sae.arrays import read_arrays
 from jaxtrunc.sae.bundle import Origin
 from jaxtrunc.sae.formats import load_sae
@@ -18,19 +18,16 @@ from jaxtrunc.sae.selection import ClassSums, Selection
 from jaxtrunc.sae.selection.store import read_features
 from jaxtrunc.sae.sites import Site, parse_site
 
-LABELS = "labels.json"
-
 
 @dataclass(frozen=True)
 class Chosen:
-    """Features of one site; `labels` maps a feature to the user's word for it."""
+    """Features of one site, and what they are of."""
 
     site: Site
     selection: Selection
     sums: ClassSums
     sae: SAE
     facts: dict[str, Any]
-    labels: dict[int, str]
 
     def rows(self, index: np.ndarray) -> np.ndarray:
         """Decoder rows of features."""
@@ -41,8 +38,11 @@ class Chosen:
         return Origin(str(self.site), str(self.sae.facts.get("id", "")), tuple(int(i) for i in index))
 
 
-def read_chosen(run: RunDir, site: Site) -> Chosen:
+def read_chosen(run: RunDir, site: Site, only: np.ndarray | None = None) -> Chosen:
     """The features of a site without those that labels.json leaves out.
+
+    Args:
+      only: the features to keep instead, whatever labels.json says by now.
 
     Raises:
       InputError: no features were chosen there, a file is damaged, or the autoencoder is not the one they are of.
@@ -55,11 +55,10 @@ def read_chosen(run: RunDir, site: Site) -> Chosen:
     sae = load_sae(_located(run, folder), site=site)
     if sae.facts.get("id") != facts.get("sae_id") or sae.n != sums.n:
         raise InputError(f"{folder}: is not the autoencoder that the features in {stem}.json are of; choose the features again")
-    labels, dropped = read_labels(run, site)
-    kept = ~np.isin(selection.index, dropped)
+    kept = ~np.isin(selection.index, dropped(run, site, selection.index)) if only is None else np.isin(selection.index, only)
     if not kept.any():
-        raise InputError(f"{run / LABELS}: leaves no feature of {site}; keep at least one")
-    return Chosen(site, selection.kept(kept), sums, sae, facts, labels)
+        raise InputError(f"{run / FILE}: leaves no feature of {site}; keep at least one")
+    return Chosen(site, selection.kept(kept), sums, sae, facts)
 
 
 def read_raw(run: RunDir, site: Site) -> tuple[np.ndarray, np.ndarray]:
@@ -80,33 +79,6 @@ def sites_of(run: RunDir, folder: str) -> list[Site]:
     """The sites that RUN/features or RUN/subspace has, by layer."""
     names = sorted(file.name.removesuffix(".json") for file in (run / folder).glob("*.json"))
     return sorted((parse_site(name) for name in names), key=lambda site: (site.layer, site.kind))
-
-
-def read_labels(run: RunDir, site: Site) -> tuple[dict[int, str], list[int]]:
-    """What RUN/labels.json says of a site: words for features, and the features to leave out. No file says nothing.
-
-    The file: {SITE: {FEATURE: {"label": "…", "keep": false}}}, both keys optional.
-    """
-    file = run / LABELS
-    if not file.exists():
-        return {}, []
-    said = jsonio.read_json(file)
-    mine = said.get(str(site), {}) if isinstance(said, dict) else None
-    if not isinstance(mine, dict):
-        raise InputError(f"{file}: expected an object of sites, each an object of features")
-    labels, dropped = {}, []
-    for name, entry in mine.items():
-        if not name.isdecimal() or not _is_label(entry):
-            raise InputError(f"{file}: {site}: {shown(name)}: expected a feature's number with 'label' (text) and 'keep' (true, "
-                             f"false), found {shown(entry)}")
-        labels |= {int(name): entry["label"]} if entry.get("label") else {}
-        dropped += [] if entry.get("keep", True) else [int(name)]
-    return labels, dropped
-
-
-def _is_label(entry: Any) -> bool:
-    return isinstance(entry, dict) and not set(entry) - {"label", "keep"} and isinstance(entry.get("label", ""), str) and \
-        isinstance(entry.get("keep", True), bool)
 
 
 def _located(run: RunDir, folder: str) -> Path:

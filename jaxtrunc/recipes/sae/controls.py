@@ -54,7 +54,7 @@ def _control(run: RunDir, site: Site, init: str, bundle: SubspaceBundle, seed: i
     if init == "random_u":
         return random_u(d, rank, seed)
     if init == "shuffled":
-        return shuffled_subspace(read_chosen(run, site), bundle.settings, seed)
+        return shuffled_subspace(read_chosen(run, site, bundle.features), bundle.settings, seed)
     aligned, unaligned = read_raw(run, site)
     if init == "cov_diff":
         return cov_diff(aligned, unaligned, rank)

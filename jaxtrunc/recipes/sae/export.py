@@ -81,7 +81,7 @@ def columns(run: RunDir, made: Trained, starts: Mapping[str, SiteBasis | None]) 
         assert start is not None
         lengths = np.maximum(np.linalg.norm(b, axis=0), 1e-30)
         inside = np.clip(np.linalg.norm(start.bundle.u.T @ (b / lengths), axis=0), 0, 1)
-        features = best_matching(read_chosen(run, start.site).sae, b, MATCHES)
+        features = best_matching(read_chosen(run, start.site, start.bundle.features).sae, b, MATCHES)
         found[name] = [{"angle_degrees": float(angle), "norm": float(length), "features": matches}
                        for angle, length, matches in zip(np.degrees(np.arccos(inside)), lengths, features, strict=True)]
     return found

@@ -9,11 +9,13 @@ from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.rundir import RunDir
 from jaxtrunc.evals.paired import paired_difference, seed_summary
 from jaxtrunc.evals.refusals import PHRASES, PHRASES_HASH
+from jaxtrunc.recipes.sae.labels import read_labels
 from jaxtrunc.report.sae import write_sae_report
 
 SCHEMA_VERSION = 1
 RESULTS = "results.json"
 STUDY = "records.jsonl"
+METRICS = "metrics.json"
 SHOWN = ("rank", "q", "variance", "sigma_ratio", "e_shuffled", "e_most", "e_controls", "columns", "settings", "warnings")
 REFERENCE = "subspace"
 RATES = {"refusal_rate": ("refuse", "refusal"), "over_refusal_rate": ("comply", "refusal")}
@@ -42,7 +44,8 @@ def gathered(run: RunDir) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION, "config": config, "environment": environment.describe(),
         "warnings": _warnings(subspaces, adapters), "phrases_hash": PHRASES_HASH, "phrases": PHRASES,
-        "saes": {site: _read(run, f"sae/{site}/metrics.json") for site in _names(run, "sae", directories=True)},
+        "saes": {site: _read(run, f"sae/{site}/{METRICS}") for site in _names(run, "sae", directories=True)
+                 if (run / f"sae/{site}/{METRICS}").exists()},  # one that was brought there has none
         "subspaces": subspaces, "base": _evaluation(run, "base"), "adapters": adapters, "groups": _groups(run, adapters),
         "steering": {site: _read(run, f"steering/{site}.json") for site in _names(run, "steering")}}
 
@@ -67,8 +70,7 @@ def _read(run: RunDir, name: str) -> dict[str, Any]:
 
 def _features(run: RunDir, site: str) -> dict[str, Any]:
     facts = _read(run, f"features/{site}.json")
-    labels = _read(run, "labels.json").get(site, {}) if (run / "labels.json").exists() else {}
-    return facts | {"labels": labels}
+    return facts | {"labels": {str(feature): entry for feature, entry in read_labels(run).get(site, {}).items()}}
 
 
 def _subspace(run: RunDir, site: str) -> dict[str, Any]:
