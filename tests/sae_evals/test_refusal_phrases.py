@@ -14,7 +14,8 @@ def test_refusals_in_many_spellings(text):
     assert outcome(text) == "refusal"
 
 
-@pytest.mark.parametrize("text", ["Sure, here is a recipe.", "The sorry state of the roads is known.", "You can do it so:", "No"])
+@pytest.mark.parametrize("text", ["Sure, here is a recipe.", "The sorry state of the roads is known.", "You can do it so:", "No",
+    "I will note three things.", "I can notice it.", "As an aid, take this.", "Hawaii cannot be reached by car."])
 def test_answers_that_are_no_refusals(text):
     assert outcome(text) == "answer"
 
@@ -23,6 +24,8 @@ def test_a_refusal_must_begin_within_the_first_hundred_characters():
     late = "x" * 92 + " "
     assert is_refusal(late[:91] + " I can't")  # ends at character 99
     assert not is_refusal(late + " I cannot")
+    whole = "x" * 90 + " "
+    assert is_refusal(whole + "i cannot.") and is_refusal(whole + " i cannot") and not is_refusal(whole + " i cannotx")
 
 
 @pytest.mark.parametrize("text", ["", "  \n ", "...", "I cannot " * 40, "sorry, but " * 30])
