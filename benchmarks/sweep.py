@@ -24,7 +24,8 @@ from suite.qwen import TINY
 from suite.report import Comparison, Report
 
 from jaxtrunc import spectral
-from jaxtrunc.data import Encoded, bucket_batches, shared_prefix
+from jaxtrunc.config import SweepSettings
+from jaxtrunc.data import Encoded, pack_batches, shared_prefix
 from jaxtrunc.evals import EvalSet, Scorer
 from jaxtrunc.evals.truth import Truth
 from jaxtrunc.models import Execution
@@ -159,7 +160,7 @@ def random_prompts(vocabulary: int, count: int = PROMPTS) -> list[list[int]]:
 def eval_set(prompts: list[list[int]]) -> EvalSet:
     """The prompts as the product makes them ready."""
     prefix = shared_prefix(prompts)
-    batches = bucket_batches([prompt[len(prefix):] for prompt in prompts], BATCH)
+    batches = pack_batches([prompt[len(prefix):] for prompt in prompts], SweepSettings.batch_size)
     encoded = [Encoded(str(row), "", prompt) for row, prompt in enumerate(prompts)]
     truth = Truth("test", np.zeros(len(prompts), int), ("no", "yes"))
     return EvalSet(truth, encoded, tuple((label,) for label in LABELS), "verbalizer", prefix, batches)

@@ -1,4 +1,8 @@
-"""Token sequences of many lengths become right-padded batches of few shapes."""
+"""Token sequences of many lengths become right-padded batches of few shapes, one sequence in a row.
+
+For training, whose batches keep their order, and for what reads or writes whole rows; scoring packs several into a row
+(`packing.py`).
+"""
 
 import itertools
 from collections.abc import Iterable, Sequence

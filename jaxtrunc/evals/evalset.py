@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxtrunc.data import Encoded, Example, Prompter, TaskData, TokenBatch, bucket_batches, shared_prefix
+from jaxtrunc.data import Encoded, Example, PackedBatch, Prompter, TaskData, pack_batches, shared_prefix
 from jaxtrunc.evals.pooling import Pooling, pooling_of
 from jaxtrunc.evals.truth import MISSING, Truth
 
@@ -20,7 +20,7 @@ class EvalSet:
       continuations: token ids of each label word; single tokens under `verbalizer`.
       scoring: verbalizer, likelihood or likelihood_per_token.
       prefix: the tokens that every prompt begins with; evaluated once per model.
-      batches: what comes after the prefix, right-padded; `rows` count prompts, or prompt · C + class where the label words are
+      batches: what comes after the prefix, packed; `rows` count prompts, or prompt · C + class where the label words are
         scored too.
       pooling: how the scores of trained classes become those of the classes in `truth`; None: they are the same.
     """
@@ -30,7 +30,7 @@ class EvalSet:
     continuations: tuple[tuple[int, ...], ...]
     scoring: str
     prefix: Sequence[int]
-    batches: Sequence[TokenBatch]
+    batches: Sequence[PackedBatch]
     pooling: Pooling | None = None
 
     @property
@@ -42,12 +42,13 @@ class EvalSet:
         return len(self.encoded)
 
 
-def build_eval_set(data: TaskData, split: str, prompter: Prompter, batch_size: int) -> EvalSet:
+def build_eval_set(data: TaskData, split: str, prompter: Prompter, batch_size: int, devices: int = 1) -> EvalSet:
     """Encode and batch one split of a task.
 
     Args:
       data: with the split among its examples.
       batch_size: prompts per batch (label strings per batch under likelihood scoring).
+      devices: that the rows of a batch are divided over.
     """
     examples = data.examples[split]
     encoded = prompter.encode(examples)
@@ -57,7 +58,7 @@ def build_eval_set(data: TaskData, split: str, prompter: Prompter, batch_size: i
     if scoring != "verbalizer":
         sequences = [[*prompt, *label] for prompt in sequences for label in continuations]
     truth = _truth(data, split, examples)
-    batches = bucket_batches(sequences, batch_size)
+    batches = pack_batches(sequences, batch_size, devices)
     return EvalSet(truth, encoded, continuations, scoring, prefix, batches, pooling_of(data.task))
 
 

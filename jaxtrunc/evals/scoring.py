@@ -16,11 +16,13 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
-from jaxtrunc.core.mesh import batch_divisor, batch_sharding, place, replicated
+from jaxtrunc.core.mesh import batch_divisor, batch_sharding, place, replicated, rows_apart
 from jaxtrunc.core.trees import Params
-from jaxtrunc.data import TokenBatch
+from jaxtrunc.data import PackedBatch
 from jaxtrunc.evals.evalset import EvalSet
 from jaxtrunc.models import DecoderConfig, Execution, head_logits, hidden_states, prefix_cache
+
+Packed = tuple[Any, ...]  # tokens, segments, ends and slots of a batch, placed
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,15 @@ class Scorer:
 
     def _verbalizer(self, params: Params, eval_set: EvalSet) -> Scores:
         label_ids = np.array([ids[0] for ids in eval_set.continuations], np.int32)
-        placed = (self._place(batch.tokens, batch.lengths) for batch in eval_set.batches)
         past = self._past(params, eval_set)
-        logits, mass = zip(*[self._last(params, past, *arrays, label_ids) for arrays in placed], strict=True)
+        logits, mass = zip(*[self._last(params, past, self._placed(batch), label_ids) for batch in eval_set.batches], strict=True)
         return Scores(_scatter(eval_set, logits, len(eval_set)), _scatter(eval_set, mass, len(eval_set)))
 
     def _likelihood(self, params: Params, eval_set: EvalSet) -> Scores:
         classes = len(eval_set.continuations)
-        placed = (self._place(batch.tokens, batch.lengths, targets) for batch, targets in _with_targets(eval_set))
         past = self._past(params, eval_set)
-        outputs = [self._labels(params, past, *arrays) for arrays in placed]
+        outputs = [self._labels(params, past, self._placed(batch), *self._place(targets))
+                   for batch, targets in _with_targets(eval_set)]
         total = _scatter(eval_set, outputs, len(eval_set) * classes).reshape(-1, classes)
         sizes = np.array([len(ids) for ids in eval_set.continuations], np.float32)
         scores = total / sizes if eval_set.scoring == "likelihood_per_token" else total
@@ -89,39 +90,47 @@ class Scorer:
         return prefix_cache(params, self._cfg, tokens, self._execution)
 
     def _last_position(
-        self, params: Params, past: Any, tokens: Int[Array, "B T"], lengths: Int[Array, " B"], label_ids: Int[Array, " C"]
-    ) -> tuple[Float[Array, "B C"], Float[Array, " B"]]:
+        self, params: Params, past: Any, packed: Packed, label_ids: Int[Array, " C"]
+    ) -> tuple[Float[Array, "N C"], Float[Array, " N"]]:
         """Logits of the label tokens at the last prompt position, and their share of the probability there."""
         self.compilations += 1
-        last = hidden_states(params, self._cfg, tokens, lengths, self._execution, past=past, at=lengths[:, None] - 1)
-        logits = head_logits(params, self._cfg, last[:, 0], None, self._execution)  # (B, V)
+        last = self._before(params, past, packed, jnp.zeros(1, jnp.int32))
+        logits = head_logits(params, self._cfg, last[:, 0], None, self._execution)  # (N, V)
         restricted = logits[:, label_ids]
         share = jax.nn.logsumexp(restricted, axis=1) - jax.nn.logsumexp(logits, axis=1)
         return restricted, jnp.exp(share)
 
-    def _label_positions(
-        self, params: Params, past: Any, tokens: Int[Array, "B T"], lengths: Int[Array, " B"], targets: Int[Array, "B M"]
-    ) -> Float[Array, " B"]:
-        """Log-probability of the label string that ends each row; `targets` holds its tokens, −1 before them."""
+    def _label_positions(self, params: Params, past: Any, packed: Packed, targets: Int[Array, "N M"]) -> Float[Array, " N"]:
+        """Log-probability of the label string that ends each sequence; `targets` holds its tokens, −1 before them."""
         self.compilations += 1
-        before = lengths[:, None] - 1 + jnp.arange(-targets.shape[1], 0)  # the position that predicts each target
-        chosen = hidden_states(params, self._cfg, tokens, lengths, self._execution, past=past, at=jnp.maximum(before, 0))
+        chosen = self._before(params, past, packed, jnp.arange(-targets.shape[1], 0))  # the position that predicts each target
         logits = head_logits(params, self._cfg, chosen, None, self._execution)
         picked = jnp.take_along_axis(logits, jnp.maximum(targets, 0)[:, :, None], axis=2)[:, :, 0]
         gains = picked - jax.nn.logsumexp(logits, axis=2)
         return jnp.where(targets >= 0, gains, 0.0).sum(axis=1)
 
+    def _before(self, params: Params, past: Any, packed: Packed, steps: Int[Array, " M"]) -> Float[Array, "N M D"]:
+        """Hidden states of each sequence so many steps from its end."""
+        tokens, segments, ends, slots = packed
+        at = jnp.maximum(ends[:, :, None] + steps, 0)
+        found = hidden_states(params, self._cfg, tokens, jnp.sum(segments >= 0, axis=1), self._execution, segments=segments,
+                              past=past, at=at.reshape(len(tokens), -1))
+        return rows_apart(found.reshape(-1, len(steps), found.shape[-1])[slots], self._mesh)
+
+    def _placed(self, batch: PackedBatch) -> Packed:
+        return self._place(batch.tokens, batch.segments, batch.ends, batch.slots)
+
     def _place(self, *arrays: np.ndarray) -> tuple[Any, ...]:
         """Rows over the data axes of the mesh, filled up with copies of the last row where they do not divide."""
         if self._mesh is None:
             return arrays
-        spare = -len(arrays[0]) % batch_divisor(self._mesh)
-        filled = [np.concatenate([array, np.repeat(array[-1:], spare, axis=0)]) for array in arrays]
+        divisor = batch_divisor(self._mesh)
+        filled = [np.concatenate([array, np.repeat(array[-1:], -len(array) % divisor, axis=0)]) for array in arrays]
         return tuple(place(array, batch_sharding(self._mesh)) for array in filled)
 
 
-def _with_targets(eval_set: EvalSet) -> Iterator[tuple[TokenBatch, Int[np.ndarray, "B M"]]]:
-    """Each batch with the label tokens of its rows, right-aligned, −1 elsewhere and in filler rows."""
+def _with_targets(eval_set: EvalSet) -> Iterator[tuple[PackedBatch, Int[np.ndarray, "N M"]]]:
+    """Each batch with the label tokens of its sequences, right-aligned, −1 elsewhere and for fillers."""
     width = max(len(ids) for ids in eval_set.continuations)
     table = np.array([(-1,) * (width - len(ids)) + ids for ids in eval_set.continuations], np.int32)
     for batch in eval_set.batches:
@@ -130,7 +139,7 @@ def _with_targets(eval_set: EvalSet) -> Iterator[tuple[TokenBatch, Int[np.ndarra
 
 
 def _scatter(eval_set: EvalSet, outputs: Sequence[jax.Array], total: int) -> np.ndarray:
-    """Rows of all batches in the order of the list that was batched; filler rows are dropped."""
+    """Sequences of all batches in the order of the list that was packed; fillers are dropped."""
     found = jax.device_get(outputs)
     result = np.empty((total, *found[0].shape[1:]), np.float32)
     for batch, values in zip(eval_set.batches, found, strict=True):

@@ -205,9 +205,9 @@ class Decoder(nnx.Module):
             self.lm_head = Linear(cfg.hidden_size, cfg.vocab_size, False, rngs)
 
     def __call__(self, tokens: Int[Array, "B T"], positions: Int[Array, "B T"], mask: Bool[Array, "B T S"], execution: Execution,
-                 past: KeysValues | None = None, at: Int[Array, "B Q"] | None = None):
-        """Hidden states after the final norm, float32 (B,T,D), or (B,Q,D) at the positions `at`; `past` stands before."""
-        return self.final_norm(self.run(tokens, positions, mask, execution, past=past, at=at).x)
+                 past: KeysValues | None = None, at: Int[Array, "B Q"] | None = None, columns: Int[Array, "B S"] | None = None):
+        """Hidden states after the final norm, float32 (B,T,D), or (B,Q,D) at the places `at`; `past` stands before."""
+        return self.final_norm(self.run(tokens, positions, mask, execution, past=past, at=at, columns=columns).x)
 
     def keys_values(self, tokens: Int[Array, "R P"], positions: Int[Array, "R P"], mask: Bool[Array, "R P P"], execution):
         """Keys and values of every layer, each (L,R,P,K,H)."""

@@ -48,6 +48,7 @@ def hidden_states(
     *,
     positions: Int[Array, "B T"] | None = None,
     valid: Bool[Array, "B T"] | None = None,
+    segments: Int[Array, "B T"] | None = None,
     past: KeysValues | None = None,
     at: Int[Array, "B Q"] | None = None,
 ) -> Float[Array, "B T D"]:
@@ -57,16 +58,19 @@ def hidden_states(
     right padded to `lengths`; for any other padding pass `valid` (true at real tokens) and `positions`.
 
     Args:
-      past: of `prefix_cache`: what stands before the tokens of every row; positions count on from there.
-      at: positions of each row, which alone are returned, (B, Q, D).
+      segments: which of several sequences that lie one after the other in a row each token belongs to; none sees another, and
+        the positions of each count from 0.
+      past: of `prefix_cache`: what stands before the tokens of every row, or of every segment; positions count on from there.
+      at: places in each row, which alone are returned, (B, Q, D).
     """
-    positions, mask = arrangement(tokens, lengths, past, positions, valid)
-    return decoder(params, cfg)(tokens, positions, mask, execution, past, at)
+    positions, mask = arrangement(tokens, lengths, past, positions, valid, segments)
+    columns = None if segments is None else _columns(positions, past)
+    return decoder(params, cfg)(tokens, positions, mask, execution, past, at, columns)
 
 
 def arrangement(tokens: Int[Array, "B T"], lengths: Int[Array, " B"], past: KeysValues | None = None,
-                positions: Int[Array, "B T"] | None = None, valid: Bool[Array, "B T"] | None = None) -> tuple[
-                    Int[Array, "B T"], Bool[Array, "B T S"]]:
+                positions: Int[Array, "B T"] | None = None, valid: Bool[Array, "B T"] | None = None,
+                segments: Int[Array, "B T"] | None = None) -> tuple[Int[Array, "B T"], Bool[Array, "B T S"]]:
     """Positions of the tokens, and which earlier tokens each may look at; arguments as in `hidden_states`."""
     chex.assert_rank(tokens, 2)
     chex.assert_shape(lengths, tokens.shape[:1])  # a scalar or (B, 1) would broadcast in silence
@@ -74,11 +78,20 @@ def arrangement(tokens: Int[Array, "B T"], lengths: Int[Array, " B"], past: Keys
     ahead = 0 if past is None else past[0].shape[2]
     if valid is None:
         valid = steps < lengths[:, None]
-    if positions is None:
-        positions = jnp.broadcast_to(ahead + steps, tokens.shape)
-    chex.assert_equal_shape([tokens, positions, valid])
     mask = (steps[:, None] >= steps) & valid[:, None, :]  # (B, T, T)
+    if segments is not None:
+        mask &= segments[:, :, None] == segments[:, None, :]
+    if positions is None:
+        counted = steps if segments is None else jnp.maximum(mask.sum(axis=2, dtype=jnp.int32) - 1, 0)
+        positions = jnp.broadcast_to(ahead + counted, tokens.shape)
+    chex.assert_equal_shape([tokens, positions, valid])
     return positions, jnp.pad(mask, ((0, 0), (0, 0), (ahead, 0)), constant_values=True)
+
+
+def _columns(positions: Int[Array, "B T"], past: KeysValues | None) -> Int[Array, "B S"]:
+    """The position of every key: of what stands before, then of the tokens themselves."""
+    ahead = jnp.arange(0 if past is None else past[0].shape[2], dtype=jnp.int32)
+    return jnp.concatenate([jnp.broadcast_to(ahead, (len(positions), len(ahead))), positions], axis=1)
 
 
 def prefix_cache(params: Params, cfg: DecoderConfig, tokens: Int[Array, " P"], execution: Execution = REFERENCE) -> KeysValues:

@@ -26,9 +26,9 @@ class Bench:
     data: TaskData
     prompter: Prompter
 
-    def eval_set(self, split: str, batch_size: int) -> EvalSet:
+    def eval_set(self, split: str, batch_size: int, devices: int = 1) -> EvalSet:
         """One split, tokenised and batched."""
-        return build_eval_set(self.data, split, self.prompter, batch_size)
+        return build_eval_set(self.data, split, self.prompter, batch_size, devices)
 
     def stream(self, settings: TrainSettings) -> TrainStream:
         """Training batches; the attributes stay behind.

@@ -23,13 +23,13 @@ def marker_free(split: str) -> str:
     return f"{split}_marker_free"
 
 
-def extra_sets(bench: Bench, split: str, batch_size: int) -> list[EvalSet]:
+def extra_sets(bench: Bench, split: str, batch_size: int, devices: int) -> list[EvalSet]:
     """What the boundary case evaluates beside the reported split: the same rows without markers; nothing for other tasks."""
     if bench.task.boundary is None:
         return []
     plain = [_without_marker(bench, example) for example in bench.data.examples[split]]
     data = dataclasses.replace(bench.data, examples={split: plain})
-    rows = build_eval_set(data, split, bench.prompter, batch_size)
+    rows = build_eval_set(data, split, bench.prompter, batch_size, devices)
     truth = dataclasses.replace(rows.truth.without_groups(), split=marker_free(split))
     return [dataclasses.replace(rows, truth=truth)]
 

@@ -12,6 +12,7 @@ from jaxtrunc import spectral
 from jaxtrunc.config import DecomposeSettings, MeshSettings, RunConfig, SweepSettings
 from jaxtrunc.core import environment, jsonio
 from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.mesh import batch_divisor
 from jaxtrunc.core.processes import is_main
 from jaxtrunc.core.progress import say
 from jaxtrunc.core.rundir import RunDir, open_run
@@ -62,8 +63,9 @@ def sweep_on(run: RunDir, pair: Pair, bench: Bench, settings: SweepSettings, mes
     levels = _plan(decomposition, settings)
     validation = (VALIDATION,) if VALIDATION in bench.data.examples else ()
     splits = dict.fromkeys((*validation, settings.split))  # validation first: the loop looks there for the worst group
-    eval_sets = [bench.eval_set(split, settings.batch_size) for split in splits]
-    eval_sets += extra_sets(bench, settings.split, settings.batch_size)
+    devices = 1 if compute is None else batch_divisor(compute)
+    eval_sets = [bench.eval_set(split, settings.batch_size, devices) for split in splits]
+    eval_sets += extra_sets(bench, settings.split, settings.batch_size, devices)
     with run.lock():
         _claim(run, bench, settings, resume)
         evaluation = Evaluation(run, LevelWeights(pair, decomposition, settings.residual, compute), eval_sets, compute,

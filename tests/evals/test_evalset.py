@@ -46,9 +46,8 @@ def test_rows_in_order_with_truth(task, tmp_path, tokenizer):
     np.testing.assert_array_equal(rows.truth.attributes["zq"], np.arange(24) % 3 % 2)
     np.testing.assert_array_equal(rows.truth.directions["zq"], [-1, 1])
     assert rows.truth.training_counts["zq"].sum() == 60 and rows.truth.primary == "zq"
-    for batch in rows.batches:
-        for row, tokens, length in zip(batch.rows, batch.tokens, batch.lengths, strict=True):
-            assert row < 0 or tokens[:length].tolist() == rows.encoded[row].input_ids
+    packed = [tokens for batch in rows.batches for tokens in batch.tokens[batch.segments >= 0].tolist()]
+    assert sorted(packed) == sorted(token for each in rows.encoded for token in each.input_ids)
 
 
 def test_likelihood_batches_hold_every_label_string(task, tmp_path, tokenizer):

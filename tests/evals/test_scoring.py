@@ -70,7 +70,7 @@ def test_padding_and_batch_size_change_nothing(scorer, scoring):
     continuations = SINGLE if scoring == "verbalizer" else STRINGS
     make = lambda **how: random_set(continuations=continuations, scoring=scoring, **how)  # noqa: E731
     want = scorer.score(PARAMS, make())
-    for how in ({"batch_size": 1, "max_shapes": 1}, {"batch_size": 37, "max_shapes": 1}, {"multiple_of": 64}):
+    for how in ({"batch_size": 1}, {"batch_size": 37}, {"devices": 8}):
         got = scorer.score(PARAMS, make(**how))
         np.testing.assert_allclose(got.scores, want.scores, atol=1e-4)
         np.testing.assert_allclose(got.mass, want.mass, atol=1e-4)
@@ -80,7 +80,7 @@ def test_nothing_recompiles_between_levels():
     mine, rows, more = Scorer(CONFIG, Execution()), random_set(), random_set(n=20, split="validation", seed=1)
     first = mine.score(PARAMS, rows)
     shapes = {batch.tokens.shape for batch in rows.batches}
-    assert mine.compilations == len(shapes) <= 6
+    assert mine.compilations == len(shapes) == 1
     shapes |= {batch.tokens.shape for batch in more.batches}
     others = [mine.score(random_params(seed), rows).scores for seed in (1, 2, 3)]
     mine.score(PARAMS, more)
@@ -92,7 +92,7 @@ def test_nothing_recompiles_between_levels():
 def test_batches_over_a_mesh_give_the_same(scorer):
     if jax.device_count() < 8:
         pytest.skip("needs 8 (virtual) devices")
-    rows = random_set(batch_size=6, max_shapes=1, prefix=8)  # 6 rows over 8 devices: filled up
+    rows = random_set(batch_size=6, prefix=8)  # 6 prompts in fewer rows over 8 devices: filled up
     want, got = scorer.score(PARAMS, rows), Scorer(CONFIG, Execution(), compute_mesh()).score(PARAMS, rows)
     np.testing.assert_allclose(got.scores, want.scores, atol=1e-4)
     np.testing.assert_allclose(got.mass, want.mass, atol=1e-5)

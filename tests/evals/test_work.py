@@ -12,7 +12,7 @@ from jaxtrunc.models import Execution, abstract_params, flops
 
 WIDE = dataclasses.replace(CONFIG, vocab_size=4096, hidden_size=128, intermediate_size=256, num_layers=3, num_heads=4,
                            num_kv_heads=2, head_dim=32)
-ROWS, TOKENS, PREFIX = 16, 24, 40
+ROWS, TOKENS, PREFIX, PROMPTS = 8, 48, 40, 2  # of which PROMPTS lie in each row
 
 
 @pytest.fixture(scope="module")
@@ -20,21 +20,22 @@ def compiled():
     """The program that scores a batch whose prompts begin alike; its weights are arguments."""
     scorer = Scorer(WIDE, Execution(scan=False))
     past = jax.ShapeDtypeStruct((WIDE.num_layers, 1, PREFIX, WIDE.num_kv_heads, WIDE.head_dim), jnp.float32)
-    ints = [jax.ShapeDtypeStruct(shape, jnp.int32) for shape in ((ROWS, TOKENS), (ROWS,), (2,))]
-    return scorer._last.lower(abstract_params(WIDE), (past, past), *ints).compile()
+    *packed, label_ids = (jax.ShapeDtypeStruct(shape, jnp.int32) for shape in (
+        (ROWS, TOKENS), (ROWS, TOKENS), (ROWS, PROMPTS), (ROWS * PROMPTS,), (2,)))
+    return scorer._last.lower(abstract_params(WIDE), (past, past), tuple(packed), label_ids).compile()
 
 
 def test_operations(compiled):
-    """Layers at every token, the last one's queries and MLP and the head at the last token of each row; attention beside it."""
-    needed = flops.body(WIDE, ROWS * TOKENS, ROWS) + ROWS * flops.head(WIDE)
+    """Layers at every token, the last one's queries and MLP and the head at the last token of each prompt; attention beside it."""
+    needed = flops.body(WIDE, ROWS * TOKENS, ROWS * PROMPTS) + ROWS * PROMPTS * flops.head(WIDE)
     seen = WIDE.num_heads * WIDE.head_dim * (PREFIX + TOKENS)  # scores and their use, of one query, padding included
-    attention = 2 * 2 * seen * ROWS * ((WIDE.num_layers - 1) * TOKENS + 1)
+    attention = 2 * 2 * seen * ROWS * ((WIDE.num_layers - 1) * TOKENS + PROMPTS)
     assert needed < compiled.cost_analysis()["flops"] <= 1.05 * (needed + attention)
 
 
 def test_no_logits_but_at_the_last_token(compiled):
-    """Temporary memory: one layer's activations of the batch and logits of one token a row."""
+    """Temporary memory: one layer's activations of the batch and logits of one token a prompt."""
     token = WIDE.hidden_size * 4 + 2 * WIDE.intermediate_size + 2 * WIDE.num_heads * (PREFIX + TOKENS)
     slices = sum(leaf.size for leaf in jax.tree.leaves(abstract_params(WIDE)["layers"]))  # unrolled, XLA copies those of the stacks
-    bound = 4 * (ROWS * TOKENS * token + 2 * ROWS * WIDE.vocab_size + slices)
+    bound = 4 * (ROWS * TOKENS * token + 2 * ROWS * PROMPTS * WIDE.vocab_size + slices)
     assert compiled.memory_analysis().temp_size_in_bytes <= bound < 4 * ROWS * TOKENS * WIDE.vocab_size

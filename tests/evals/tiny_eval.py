@@ -5,7 +5,7 @@ from functools import lru_cache
 import jax
 import numpy as np
 
-from jaxtrunc.data import Encoded, bucket_batches
+from jaxtrunc.data import Encoded, pack_batches
 from jaxtrunc.evals import EvalSet, Truth
 from jaxtrunc.models import DecoderConfig, RopeConfig, abstract_params
 
@@ -22,8 +22,8 @@ def random_params(seed=0):
     return jax.tree.map(lambda leaf: _draw(rng, leaf.shape), abstract_params(CONFIG))
 
 
-def random_set(n=37, continuations=SINGLE, scoring="verbalizer", split="test", seed=0, batch_size=8, max_shapes=2,
-               multiple_of=8, prefix=0) -> EvalSet:
+def random_set(n=37, continuations=SINGLE, scoring="verbalizer", split="test", seed=0, batch_size=8, devices=1,
+               prefix=0) -> EvalSet:
     """Prompts of 3 to 40 random tokens, `prefix` of them in common."""
     rng = np.random.default_rng(seed)
     shared = np.random.default_rng(99).integers(1, CONFIG.vocab_size, prefix).tolist()
@@ -35,7 +35,7 @@ def random_set(n=37, continuations=SINGLE, scoring="verbalizer", split="test", s
     labels, marker = np.arange(n) % len(names), np.arange(n) // len(names) % 2
     directions = {"marker": np.array([1] + [-1] * (len(names) - 1))}
     truth = Truth(split, labels, names, {"marker": marker}, directions, {"marker": None})
-    return EvalSet(truth, encoded, continuations, scoring, shared, bucket_batches(rows, batch_size, max_shapes, multiple_of))
+    return EvalSet(truth, encoded, continuations, scoring, shared, pack_batches(rows, batch_size, devices))
 
 
 def _draw(rng, shape):

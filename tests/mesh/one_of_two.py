@@ -32,7 +32,7 @@ from jaxtrunc.train.pretrain import first_params
 
 def fine_tuning(out: Path, mesh) -> None:
     """Six steps with checkpoints, validation on every host, and the tensors as process 0 would write them."""
-    rows = tiny_eval.random_set(n=8, batch_size=4, max_shapes=1)
+    rows = tiny_eval.random_set(n=8, batch_size=4)
     scorer = Scorer(CONFIG, Execution(), mesh)
     tuned = train(out / "run", mesh, validate=lambda params: float(scorer.score(params, rows).mass.mean()), eval_every=6)
     np.savez(out / f"tensors-{jax.process_index()}.npz", **dict(to_hf(CONFIG, tuned)))

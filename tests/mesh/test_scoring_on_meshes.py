@@ -15,7 +15,7 @@ PARAMS = random_params()
 
 def rows_of(scoring):
     strings = SINGLE if scoring == "verbalizer" else STRINGS
-    return random_set(continuations=strings, scoring=scoring, batch_size=12, max_shapes=1)
+    return random_set(continuations=strings, scoring=scoring, batch_size=12)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_scores_are_those_of_one_device(one_device, shape, scoring):
 
 def test_records_are_those_of_one_device(tmp_path):
     mesh, levels, outcomes = compute_mesh(2, 2, 2), (("ft", None, 0), ("base", None, 9), ("top_k", 1, 2)), []
-    rows = [random_set(split="validation", seed=1, max_shapes=1), random_set(max_shapes=1)]
+    rows = [random_set(split="validation", seed=1), random_set()]
     for name, where in (("one", None), ("eight", mesh)):
         def apply(seed, where=where) -> Applied:
             return Applied(unflatten(laid_out(flatten(random_params(seed)), where)), {"max_norm_factor": None, "roundoff": None})

@@ -38,7 +38,7 @@ class Asker:
         self._batches = bucket_batches(ids, base.rows(settings.batch_size), WIDTHS)
         refusing, agreeing = chat.answer_tokens((REFUSING, AGREEING), origin)
         refused = [question.expected == EXPECTED[0] for question in questions]
-        self._openings = opening_set(self._encoded, refused, (refusing, agreeing), base.rows(settings.batch_size), WIDTHS)
+        self._openings = opening_set(self._encoded, refused, (refusing, agreeing), base.rows(settings.batch_size))
         end = chat.tokenizer.eos_token_id
         self._stops = tuple(sorted({chat.end_of_turn(origin)} | ({end} if isinstance(end, int) else set())))
         self._scorer = Scorer(base.cfg, base.execution, base.mesh)
