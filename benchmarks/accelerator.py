@@ -43,7 +43,7 @@ from jaxtrunc.train.loss import loss_sum
 from jaxtrunc.train.optimiser import adamw
 from jaxtrunc.train.scope import split
 from jaxtrunc.train.settings import TrainSettings
-from jaxtrunc.train.step import TrainState, make_step
+from jaxtrunc.train.step import Program, TrainState, per_target
 
 REPEATS = 3
 DTYPES = ("float32", "bfloat16")  # of the operands of the model's products; float32 at highest precision
@@ -227,7 +227,8 @@ def trained(scale: Scale, params: Any, dtype: str, speed: float) -> Row:
     masters = jax.tree.map(jnp.copy, masters)  # a step consumes them
     state = TrainState(masters, optimiser.init(masters))
     execution = Execution(compute_dtype=dtype, remat=True)
-    step = make_step(lambda params, batch: loss_sum(params, scale.model, batch, execution), optimiser, 1, state, None)
+    loss = per_target(lambda params, batch: loss_sum(params, scale.model, batch, execution), 1)
+    step = Program(loss, optimiser).step(state, None)
     losses = []
 
     def once() -> jax.Array:

@@ -35,7 +35,7 @@ from jaxtrunc.train.layout import masters, optimiser_state
 from jaxtrunc.train.loss import loss_sum
 from jaxtrunc.train.optimiser import adamw, learning_rate
 from jaxtrunc.train.scope import split
-from jaxtrunc.train.step import TrainState, make_step
+from jaxtrunc.train.step import Program, TrainState, per_target
 
 SETTINGS = TrainSettings(learning_rate=1e-3)
 STEPS = 1000  # of the schedule
@@ -113,7 +113,8 @@ class Ours:
         optimiser = adamw(SETTINGS, STEPS, dict.fromkeys(trained, True))
         trained = masters(trained, None)
         self.state, self.batches = TrainState(trained, optimiser_state(optimiser, trained, None)), batches
-        self.step = make_step(lambda params, batch: loss_sum(params, cfg, batch, Execution()), optimiser, 1, self.state, None)
+        loss = per_target(lambda params, batch: loss_sum(params, cfg, batch, Execution()), 1)
+        self.step = Program(loss, optimiser).step(self.state, None)
 
     def __call__(self) -> Losses:
         losses = []

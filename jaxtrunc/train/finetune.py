@@ -13,8 +13,10 @@ from jaxtrunc.models import DecoderConfig, Execution, leaf_class
 from jaxtrunc.train.layout import laid_out, masters
 from jaxtrunc.train.loop import Job, Validate, train
 from jaxtrunc.train.loss import loss_sum
+from jaxtrunc.train.optimiser import adamw
 from jaxtrunc.train.scope import split
 from jaxtrunc.train.settings import TrainSettings
+from jaxtrunc.train.step import Program, per_target
 from jaxtrunc.train.utilisation import Work
 
 
@@ -46,7 +48,10 @@ def finetune(params: Params, cfg: DecoderConfig, stream: Stream, settings: Train
     loss = partial(_loss, cfg=cfg, execution=execution)
     trained = masters(trained, mesh)
     work = Work(cfg, execution, kernels=3, head=3 if settings.scope == "all" else 2)
-    return train(Job(title, trained, frozen, decays, loss, stream, settings, directory, work, validate, mesh), resume=resume)
+    optimiser = adamw(settings, settings.steps(stream.batches_per_epoch), decays)
+    program = Program(per_target(loss, settings.accumulation), optimiser)
+    job = Job(title, program.start(trained, mesh), frozen, program, stream, settings, directory, work, validate, mesh)
+    return train(job, resume=resume)
 
 
 def _loss(params: Params, batch, *, cfg: DecoderConfig, execution: Execution):

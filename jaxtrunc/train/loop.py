@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jax.sharding import Mesh
 
@@ -13,15 +14,14 @@ from jaxtrunc.core.mesh import batch_divisor
 from jaxtrunc.core.progress import progress, say
 from jaxtrunc.core.stopping import agreement, stop_request
 from jaxtrunc.core.trees import Params
-from jaxtrunc.data import Stream, TrainBatch
-from jaxtrunc.train.batches import StepBatch, step_batch
+from jaxtrunc.data import Stream
+from jaxtrunc.train.batches import step_batch
 from jaxtrunc.train.bookmark import Bookmark
-from jaxtrunc.train.layout import optimiser_state
 from jaxtrunc.train.metrics import MetricsLog
-from jaxtrunc.train.optimiser import adamw, learning_rate
+from jaxtrunc.train.optimiser import learning_rate
 from jaxtrunc.train.scope import Flat, merge
 from jaxtrunc.train.settings import TrainSettings
-from jaxtrunc.train.step import LossSum, Step, TrainState, make_step
+from jaxtrunc.train.step import Program, TrainState
 from jaxtrunc.train.utilisation import Work
 
 Validate = Callable[[Params], float]
@@ -33,34 +33,35 @@ class Job:
 
     Attributes:
       title: shown beside the progress bar.
-      trained: `{path: float32 leaf}`, laid out over `mesh`; consumed.
+      state: before the first step, laid out over `mesh`; consumed.
       frozen: `{path: leaf}`, laid out too; never changed.
-      decays: trained path → whether weight decay applies.
-      loss_sum: (params, batch) → summed loss.
+      program: what every step does.
+      stream: batches, each with the `ids` of its rows.
       validate: params → accuracy on the validation split, or None.
       arrange: (batch, steps before it) → what the compiled step takes; None: the batch placed on the mesh.
-      directory: gets metrics.jsonl and checkpoints/.
+      directory: gets the log and checkpoints/.
       work: what a step has to compute, for the utilisation that is logged.
       mesh: batch rows are split over its data and fsdp axes; None: one device and one process.
+      log: name of the file with a line every so many steps.
     """
 
     title: str
-    trained: Flat
+    state: TrainState
     frozen: Flat
-    decays: dict[str, bool]
-    loss_sum: LossSum
+    program: Program
     stream: Stream
     settings: TrainSettings
     directory: Path
     work: Work
     validate: Validate | None = None
     mesh: Mesh | None = None
-    arrange: Callable[[TrainBatch, int], StepBatch] | None = None
+    arrange: Callable[[Any, int], Any] | None = None
+    log: str = "metrics.jsonl"
 
     @property
     def total_steps(self) -> int:
         """Optimiser steps of the whole run."""
-        return min(self.settings.epochs * self.stream.batches_per_epoch, self.settings.max_steps or 2**62)
+        return self.settings.steps(self.stream.batches_per_epoch)
 
 
 def train(job: Job, *, resume: bool) -> Params:
@@ -72,13 +73,10 @@ def train(job: Job, *, resume: bool) -> Params:
       Interrupted: SIGINT or SIGTERM came; a checkpoint was written.
     """
     _check_rows(job)
-    optimiser = adamw(job.settings, job.total_steps, job.decays)
-    state = TrainState(job.trained, optimiser_state(optimiser, job.trained, job.mesh))
     with CheckpointStore(job.directory / "checkpoints") as store:
-        state, mark = _start(job, state, store, resume)
+        mark = _start(job, store, resume)
         try:
-            step = make_step(job.loss_sum, optimiser, job.settings.accumulation, state, job.mesh)
-            state = _run(job, step, state, mark, store)
+            state = _run(job, mark, store)
         except RunFailed as failure:
             kept = f"checkpoint {store.steps[-1]} in {store.directory} is good" if store.steps else "no checkpoint yet"
             raise RunFailed(f"{failure}; {kept}; lower the learning rate or look at these rows") from None
@@ -95,23 +93,25 @@ def _check_rows(job: Job) -> None:
                          "(accumulation × devices along data and fsdp)")
 
 
-def _start(job: Job, state: TrainState, store: CheckpointStore, resume: bool) -> tuple[TrainState, Bookmark]:
-    """State and bookmark to begin with: fresh, or those of the newest checkpoint."""
+def _start(job: Job, store: CheckpointStore, resume: bool) -> Bookmark:
+    """The bookmark to begin with, fresh or that of the newest checkpoint, whose state becomes the job's."""
     if store.steps and not resume:
         raise InputError(f"{store.directory}: holds checkpoints of an earlier run; --resume continues it")
     if not store.steps:
-        return state, Bookmark()
+        return Bookmark()
     newest = store.steps[-1]
     facts = store.facts(newest)
     mark = Bookmark.from_facts(facts, job.settings, job.total_steps, str(store.directory))
     job.stream.restore(facts["position"])
     say(f"{job.title}: resuming after step {newest} of {job.total_steps}")
-    return store.load(newest, state), mark
+    job.state = store.load(newest, job.state)
+    return mark
 
 
-def _run(job: Job, step: Step, state: TrainState, mark: Bookmark, store: CheckpointStore) -> TrainState:
+def _run(job: Job, mark: Bookmark, store: CheckpointStore) -> TrainState:
+    state, step = job.state, job.program.step(job.state, job.mesh)
     rate = learning_rate(job.settings, job.total_steps)
-    log = MetricsLog(job.directory / "metrics.jsonl", rate, job.settings.log_every, mark.step, job.work)
+    log = MetricsLog(job.directory / job.log, rate, job.settings.log_every, mark.step, job.work)
     with stop_request() as request, progress(job.title, job.total_steps) as advance:
         stop = agreement(request, job.mesh)
         advance(mark.step)

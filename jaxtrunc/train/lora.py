@@ -28,9 +28,11 @@ from jaxtrunc.train.batches import StepBatch, step_batch, without_prefix
 from jaxtrunc.train.layout import laid_out
 from jaxtrunc.train.loop import Job, Validate, train
 from jaxtrunc.train.loss import loss_sum
+from jaxtrunc.train.optimiser import adamw
 from jaxtrunc.train.penalty import Penalty
 from jaxtrunc.train.scope import Flat
 from jaxtrunc.train.settings import TrainSettings
+from jaxtrunc.train.step import Program, per_target
 from jaxtrunc.train.utilisation import Work
 
 SCALE = 2  # alpha / rank, with alpha = 2·rank
@@ -132,9 +134,11 @@ def train_lora(params: Params, cfg: DecoderConfig, adapter: Adapter, stream: Str
     loss = partial(_loss, adapter=adapter, cfg=cfg, execution=execution, penalty=penalty)
     arrange = partial(_arranged, seed=settings.seed, penalty=penalty, mesh=mesh) if penalty or adapter.dropout else None
     title = f"LoRA of rank {adapter.rank}, learning rate {settings.learning_rate:g}"
-    job = Job(title, trained, laid_out(flatten(params), mesh) | constant, dict.fromkeys(trained, True), loss, stream, settings,
-              directory, Work(cfg, execution, kernels=2, head=2), validate and (lambda params: validate(adapter.applied(params))),
-              mesh, arrange)
+    optimiser = adamw(settings, settings.steps(stream.batches_per_epoch), dict.fromkeys(trained, True))
+    program = Program(per_target(loss, settings.accumulation), optimiser)
+    whole = validate and (lambda params: validate(adapter.applied(params)))
+    job = Job(title, program.start(trained, mesh), laid_out(flatten(params), mesh) | constant, program, stream, settings, directory,
+              Work(cfg, execution, kernels=2, head=2), whole, mesh, arrange)
     return train(job, resume=resume)
 
 

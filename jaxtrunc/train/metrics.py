@@ -2,15 +2,16 @@
 
 import math
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxtrunc.core import jsonio
 from jaxtrunc.core.errors import RunFailed
 from jaxtrunc.core.processes import is_main
-from jaxtrunc.data import TrainBatch
 from jaxtrunc.train.step import Measured
 from jaxtrunc.train.utilisation import Work
 
@@ -18,7 +19,7 @@ from jaxtrunc.train.utilisation import Work
 class _Pending(NamedTuple):
     step: int
     measured: Measured
-    rows: tuple[str, ...]
+    rows: Sequence[str]
     tokens: int
     work: float
 
@@ -33,6 +34,8 @@ class Speed(NamedTuple):
 class MetricsLog:
     """Means since the line before, every `every` steps and at each `flush`; a line for each evaluation.
 
+    What the program watches is that of the line's own step.
+
     A step's scalars are read after the next step was started, so that the device never waits for the host. Every process
     watches them, process 0 writes.
     """
@@ -44,6 +47,7 @@ class MetricsLog:
         self._pending: _Pending | None = None
         self._losses: list[float] = []
         self._norms: list[float] = []
+        self._watched: Mapping[str, Any] = {}
         self._tokens, self._flops = 0, 0.0
         self._clock: float | None = None
         if is_main():
@@ -55,10 +59,10 @@ class MetricsLog:
         """A step is about to start: let the clock run (evaluations and checkpoints are not timed)."""
         self._clock = time.monotonic() if self._clock is None else self._clock
 
-    def add(self, step: int, measured: Measured, batch: TrainBatch) -> None:
+    def add(self, step: int, measured: Measured, batch: Any) -> None:
         """Note step `step` (1 is the first) and check the one before it."""
-        tokens = int(np.sum(batch.lengths)) + len(batch.ids) * len(batch.prefix)  # as the rows have them, whoever computes them
-        previous, self._pending = self._pending, _Pending(step, measured, batch.ids, tokens, self._work.of(batch))
+        work = self._work
+        previous, self._pending = self._pending, _Pending(step, measured, batch.ids, work.tokens(batch), work.of(batch))
         self._check(previous)
 
     def flush(self) -> None:
@@ -84,7 +88,8 @@ class MetricsLog:
     def _check(self, pending: _Pending | None) -> None:
         if pending is None:
             return
-        loss, norm = float(pending.measured.loss), float(pending.measured.gradient_norm)
+        measured = jax.device_get(pending.measured)
+        loss, norm = float(measured.loss), float(measured.gradient_norm)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             what = "loss" if not math.isfinite(loss) else "gradient"
             raise RunFailed(f"the {what} is not finite ({loss if what == 'loss' else norm}) at step {pending.step}, "
@@ -92,6 +97,7 @@ class MetricsLog:
         self.last_loss = loss
         self._losses.append(loss)
         self._norms.append(norm)
+        self._watched = measured.watched
         self._tokens += pending.tokens
         self._flops += pending.work
         if pending.step % self._every == 0:
@@ -105,7 +111,8 @@ class MetricsLog:
         self._append({
             "step": step, "loss": float(np.mean(self._losses)), "gradient_norm": float(np.mean(self._norms)),
             "learning_rate": float(self._learning_rate(step - 1)),
-            "tokens_per_second": speed.tokens, "model_flops_utilisation": speed.utilisation})
+            "tokens_per_second": speed.tokens, "model_flops_utilisation": speed.utilisation,
+            **{name: value.tolist() for name, value in self._watched.items()}})
         self._losses, self._norms, self._tokens, self._flops, self._clock = [], [], 0, 0.0, now
 
     def _append(self, line: dict[str, Any]) -> None:

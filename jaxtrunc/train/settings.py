@@ -71,6 +71,10 @@ class TrainSettings:
             raise InputError(f"train: batch_size {self.batch_size} is not a multiple of "
                              f"accumulation {self.accumulation}")
 
+    def steps(self, batches_per_epoch: int) -> int:
+        """Optimiser steps of a whole run."""
+        return min(self.epochs * batches_per_epoch, self.max_steps or 2**62)
+
     def _check(self, name: str, holds, wanted: str) -> None:
         value = getattr(self, name)
         if value is not None and not holds(value):

@@ -1,6 +1,8 @@
 """One optimiser step as one compiled function per batch shape."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +13,7 @@ from jax.sharding import Mesh
 from jaxtrunc.core.mesh import replicated
 from jaxtrunc.core.trees import Params
 from jaxtrunc.train.batches import StepBatch
+from jaxtrunc.train.layout import optimiser_state
 from jaxtrunc.train.scope import Flat, merge
 
 LossSum = Callable[[Params, StepBatch], jax.Array]
@@ -23,53 +26,108 @@ class TrainState(NamedTuple):
     optimiser: optax.OptState
 
 
+class Found(NamedTuple):
+    """Of one batch.
+
+    Attributes:
+      loss: what is minimised (nats).
+      gradient: of the trained leaves.
+      told: what else the optimiser is given, by keyword, such as the gradient of a constraint.
+      parts: losses that the loss is made of, by name.
+    """
+
+    loss: Any
+    gradient: Flat
+    told: dict[str, Any]
+    parts: dict[str, Any]
+
+
 class Measured(NamedTuple):
-    """Scalars of one step, still on the device: mean loss per target (nats), global norm of the raw gradient."""
+    """Of one step, still on the device: loss, global norm of all raw gradients together, parts of the loss and what is watched."""
 
     loss: Any
     gradient_norm: Any
+    watched: Mapping[str, Any]
 
 
-Step = Callable[[TrainState, Flat, StepBatch], tuple[TrainState, Measured]]
+Gradients = Callable[[Flat, Flat, Any], Found]  # (trained, frozen, batch)
+Watch = Callable[[Found, optax.OptState], dict[str, Any]]
+Step = Callable[[TrainState, Flat, Any], tuple[TrainState, Measured]]
 
 
-def make_step(loss_sum: LossSum, optimiser: optax.GradientTransformation, accumulation: int, state: TrainState,
-              mesh: Mesh | None) -> Step:
-    """Compile-once-per-shape step; the state passed in is consumed (its memory is reused).
+@dataclass(frozen=True, eq=False)
+class Program:
+    """What every step of a run does; runs that share it share what is compiled.
+
+    Attributes:
+      gradients: (trained, frozen, batch) → loss and gradients of the whole batch.
+      optimiser: applied to them.
+      watch: (the same, the optimiser's new state) → further arrays to log.
+    """
+
+    gradients: Gradients
+    optimiser: optax.GradientTransformation
+    watch: Watch | None = None
+
+    def start(self, trained: Flat, mesh: Mesh | None) -> TrainState:
+        """The state before the first step; `trained` is laid out over `mesh` and consumed by it."""
+        return TrainState(trained, optimiser_state(self.optimiser, trained, mesh))
+
+    def step(self, state: TrainState, mesh: Mesh | None) -> Step:
+        """Compiled once per shape; the state passed in is consumed (its memory is reused).
+
+        Args:
+          state: gives the layout that every new state keeps.
+          mesh: None on one device.
+        """
+        if mesh is None:
+            return self._on_one_device
+        layout = jax.tree.map(lambda leaf: leaf.sharding, state), replicated(mesh)
+        return jax.jit(self._step, donate_argnums=0, out_shardings=layout)
+
+    @cached_property
+    def _on_one_device(self) -> Step:
+        return jax.jit(self._step, donate_argnums=0)
+
+    def _step(self, state: TrainState, frozen: Flat, batch: Any) -> tuple[TrainState, Measured]:
+        found = self.gradients(state.trained, frozen, batch)
+        optimiser = optax.with_extra_args_support(self.optimiser)
+        updates, optimiser_state = optimiser.update(found.gradient, state.optimiser, state.trained, **found.told)
+        trained: Any = optax.apply_updates(state.trained, updates)
+        watched = found.parts | (self.watch(found, optimiser_state) if self.watch else {})
+        norm = optax.tree.norm((found.gradient, found.told))
+        return TrainState(trained, optimiser_state), Measured(found.loss, norm, watched)
+
+
+def per_target(loss_sum: LossSum, accumulation: int) -> Gradients:
+    """The mean loss per target of a batch, and its gradient.
 
     Args:
       loss_sum: (params, batch) → summed loss over the targets of the batch.
-      optimiser: applied to the mean gradient per target of the whole batch.
-      accumulation: number of parts the batch's rows are cut into.
-      state: gives the layout that every new state keeps.
-      mesh: None on one device.
+      accumulation: number of parts the batch's rows are cut into; the result is that of the whole batch.
     """
-    def step(state: TrainState, frozen: Flat, batch: StepBatch) -> tuple[TrainState, Measured]:
-        loss, gradient = _loss_and_gradient(loss_sum, state.trained, frozen, batch, accumulation)
-        updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.trained)
-        trained: Any = optax.apply_updates(state.trained, updates)
-        return TrainState(trained, optimiser_state), Measured(loss, optax.tree.norm(gradient))
+    def gradients(trained: Flat, frozen: Flat, batch: StepBatch) -> Found:
+        targets = jnp.maximum(jnp.sum(batch.labels >= 0), 1)
 
-    layout = None if mesh is None else (jax.tree.map(lambda leaf: leaf.sharding, state), replicated(mesh))
-    return jax.jit(step, donate_argnums=0, out_shardings=layout)
+        def of_part(part: StepBatch) -> tuple[jax.Array, Flat]:
+            # The prefix belongs to every part.
+            whole = part._replace(prefix=batch.prefix)
+            return jax.value_and_grad(lambda trained: loss_sum(merge(trained, frozen), whole) / targets)(trained)
+
+        loss, gradient = summed(of_part, batch._replace(prefix=None), accumulation)
+        return Found(loss, gradient, {}, {})
+
+    return gradients
 
 
-def _loss_and_gradient(loss_sum: LossSum, trained: Flat, frozen: Flat, batch: StepBatch,
-                       accumulation: int) -> tuple[jax.Array, Flat]:
-    """Mean loss per target and its gradient with respect to the trained leaves, over all rows of the batch."""
-    targets = jnp.maximum(jnp.sum(batch.labels >= 0), 1)
+def summed(of_part: Callable[[Any], Any], batch: Any, accumulation: int) -> Any:
+    """The sum of `of_part` over so many parts of a batch, one after the other; a tree of arrays.
 
-    def of_part(part: StepBatch) -> tuple[jax.Array, Flat]:
-        return jax.value_and_grad(lambda trained: loss_sum(merge(trained, frozen), part) / targets)(trained)
-
+    Row i goes to part i mod accumulation, so that each device keeps its own rows.
+    """
     if accumulation == 1:
         return of_part(batch)
-    # Row i goes to part i mod accumulation, so that each device keeps its own rows; the prefix belongs to every part.
-    rows = batch._replace(prefix=None)
-    parts = jax.tree.map(lambda x: x.reshape(-1, accumulation, *x.shape[1:]).swapaxes(0, 1), rows)
-    zero = jax.tree.map(jnp.zeros_like, (jnp.float32(0), trained))
-
-    def add(total: tuple[jax.Array, Flat], part: StepBatch) -> tuple[tuple[jax.Array, Flat], None]:
-        return jax.tree.map(jnp.add, total, of_part(part._replace(prefix=batch.prefix))), None
-
-    return jax.lax.scan(add, zero, parts)[0]
+    parts = jax.tree.map(lambda x: x.reshape(-1, accumulation, *x.shape[1:]).swapaxes(0, 1), batch)
+    shapes = jax.eval_shape(of_part, jax.tree.map(lambda x: x[0], parts))
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return jax.lax.scan(lambda total, part: (jax.tree.map(jnp.add, total, of_part(part)), None), zero, parts)[0]

@@ -1,6 +1,6 @@
 """The adapter of a model whose factors begin in subspaces of the residual stream: which matrices, and with which values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -97,6 +97,19 @@ def subspace_start(params: Params, cfg: DecoderConfig, subspaces: Mapping[str, n
     return Start(adapter, factors, names, sizes)
 
 
+def check_start(cfg: DecoderConfig, sites: Iterable[str], settings: AdaptSettings, *, plain: bool) -> None:
+    """Raise the `InputError` that `subspace_start` would raise for subspaces of these sites, from shapes alone.
+
+    Args:
+      plain: plain LoRA at these sites instead.
+    """
+    u = None if plain else np.broadcast_to(np.float32(0), (cfg.hidden_size, settings.rank))
+    chosen = _chosen(cfg, dict.fromkeys(sites, u), settings)
+    if not plain:
+        _check_postnorm(cfg, settings.postnorm)
+    subspace_adapter(cfg, dict.fromkeys(chosen, not plain), settings)
+
+
 def subspace_adapter(cfg: DecoderConfig, modules: Mapping[tuple[str, int], bool], settings: AdaptSettings) -> Adapter:
     """Targets and settings of the adapter, from shapes alone.
 
@@ -159,12 +172,16 @@ def _check(cfg: DecoderConfig, site: Site, u: np.ndarray | None, rank: int) -> N
 
 
 def _beginning(params: Params, cfg: DecoderConfig, key: tuple[str, int], site: str, u: np.ndarray, postnorm: str) -> Beginning:
+    _check_postnorm(cfg, postnorm)
     if postnorm == "ignore":
         return Beginning(site, u, u)
-    if not cfg.sandwich_norms:
-        raise InputError("adapt: postnorm divide: this model has no norm behind its output projections; leave postnorm at ignore")
     gain = cfg.norm_offset + np.asarray(fetch(flatten(params)[POST_NORMS[key[0]]][key[1]]), np.float64)
     return Beginning(site, u, *divide_by_gain(u, gain))
+
+
+def _check_postnorm(cfg: DecoderConfig, postnorm: str) -> None:
+    if postnorm == "divide" and not cfg.sandwich_norms:
+        raise InputError("adapt: postnorm divide: this model has no norm behind its output projections; leave postnorm at ignore")
 
 
 def _begin(factors: dict[str, np.ndarray], kernel: str, row: int, basis: np.ndarray, settings: AdaptSettings) -> None:

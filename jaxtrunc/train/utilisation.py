@@ -24,6 +24,10 @@ class Work:
     kernels: int
     head: int
 
+    def tokens(self, batch: TrainBatch) -> int:
+        """Those that the rows have, whoever computes them."""
+        return int(np.sum(batch.lengths)) + len(batch.ids) * len(batch.prefix)
+
     def of(self, batch: TrainBatch) -> float:
         """Operations that a step on `batch` cannot do without.
 

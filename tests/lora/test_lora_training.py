@@ -26,7 +26,7 @@ from jaxtrunc.train.finetune import _loss as full_loss
 from jaxtrunc.train.layout import optimiser_state
 from jaxtrunc.train.lora import Adapter, Target, _loss, train_lora
 from jaxtrunc.train.optimiser import adamw
-from jaxtrunc.train.step import TrainState, make_step
+from jaxtrunc.train.step import Program, TrainState, per_target
 
 SOME_FACTOR = "layers/attn/q_proj/lora_b"
 SETTINGS = TrainSettings(learning_rate=1e-2, batch_size=8, epochs=2, checkpoint_every=3, keep="last")
@@ -143,7 +143,7 @@ def full_step(scan):
 def step_on(trained, frozen, loss):
     optimiser = adamw(SETTINGS, 8, dict.fromkeys(trained, True))
     state = TrainState(trained, jax.eval_shape(optimiser.init, trained))
-    return make_step(loss, optimiser, 1, state, None), (state, frozen, step_batch(make_batch(0, rows=2)))
+    return Program(per_target(loss, 1), optimiser).step(state, None), (state, frozen, step_batch(make_batch(0, rows=2)))
 
 
 @pytest.mark.parametrize("scan", [False, True], ids=["unrolled", "scanned"])

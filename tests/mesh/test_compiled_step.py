@@ -15,7 +15,7 @@ from jaxtrunc.train.finetune import _loss
 from jaxtrunc.train.layout import laid_out, masters, optimiser_state
 from jaxtrunc.train.optimiser import adamw
 from jaxtrunc.train.scope import split
-from jaxtrunc.train.step import TrainState, make_step
+from jaxtrunc.train.step import Program, TrainState, per_target
 
 DEEP = dataclasses.replace(CONFIG, num_layers=5, hidden_size=32, intermediate_size=48, num_heads=4, num_kv_heads=2)
 
@@ -27,7 +27,8 @@ def compiled(mesh, scan: bool) -> str:
     trained = masters(trained, mesh)
     optimiser = adamw(SETTINGS, 6, dict.fromkeys(trained, True))
     state = TrainState(trained, optimiser_state(optimiser, trained, mesh))
-    step = make_step(partial(_loss, cfg=DEEP, execution=Execution(scan=scan, mesh=mesh)), optimiser, 1, state, mesh)
+    loss = partial(_loss, cfg=DEEP, execution=Execution(scan=scan, mesh=mesh))
+    step = Program(per_target(loss, 1), optimiser).step(state, mesh)
     return step.lower(state, frozen, step_batch(next(CopyStream(rows=16, prefix=9)), mesh)).compile().as_text()  # type: ignore[attr-defined]
 
 

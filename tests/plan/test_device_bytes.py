@@ -17,7 +17,7 @@ from jaxtrunc.train.layout import laid_out, masters, optimiser_state
 from jaxtrunc.train.loss import loss_sum
 from jaxtrunc.train.optimiser import adamw
 from jaxtrunc.train.scope import split
-from jaxtrunc.train.step import TrainState, make_step
+from jaxtrunc.train.step import Program, TrainState, per_target
 
 MESHES = [MeshShape(8, 1, 1), MeshShape(1, 8, 1), MeshShape(1, 4, 2), MeshShape(2, 2, 2), MeshShape(1, 1, 8)]
 
@@ -76,7 +76,7 @@ def analysed_step_bytes(cfg, settings, rows, tokens, mesh, *, scan) -> int:
         state = TrainState(trained, placed(state.optimiser, layout))
         batch = placed(batch, jax.tree.map(lambda _: batch_sharding(mesh), batch))
     execution = Execution(remat=settings.remat, scan=scan, mesh=mesh)
-    step = make_step(lambda params, part: loss_sum(params, cfg, part, execution), optimiser, 1, state, mesh)
+    step = Program(per_target(lambda params, part: loss_sum(params, cfg, part, execution), 1), optimiser).step(state, mesh)
     return step.lower(state, frozen, batch).compile().memory_analysis().temp_size_in_bytes
 
 

@@ -57,7 +57,20 @@ class RowStream(Stream[SteerBatch]):
     def _batch(self, entry: dict[str, np.ndarray]) -> SteerBatch:
         arrays = {key: array[entry[name]] for name, table in self._tables.items() for key, array in table.items()}
         ids = tuple(f"{name}-{row}" for name, rows in entry.items() for row in rows)
-        return SteerBatch(arrays, ids, sum(int(array.sum()) for key, array in arrays.items() if key.endswith("mask")))
+        return SteerBatch(arrays, ids, _real_tokens(arrays))
+
+
+def checked(tables: Mapping[str, Table]) -> None:
+    """Refuse tables without rows, of unequal rows, or with a row that has nothing to predict: `InputError` names it."""
+    for name, table in tables.items():
+        if len({len(array) for array in table.values()}) > 1:
+            raise InputError(f"task: the arrays of '{name}' have unequal numbers of rows")
+        for key, array in table.items():
+            if not len(array):
+                raise InputError(f"task: '{name}' has no rows; both objectives need some")
+            if key.endswith("labels") and not (array >= 0).any(1).all():
+                row = int(np.argmin((array >= 0).any(1)))
+                raise InputError(f"task: row {row} of '{name}' has nothing to predict in {key}; leave it out, or cut rows later")
 
 
 def answer_table(name: str, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]],
@@ -78,3 +91,9 @@ def answer_table(name: str, prompts: Sequence[Sequence[int]], answers: Sequence[
     prefix = name and name + "_"
     return {f"{prefix}tokens": pad(tokens, len(pairs), width, 0), f"{prefix}labels": pad(labels, len(pairs), width, NO_LOSS),
             f"{prefix}mask": np.arange(width) < lengths[:, None]}
+
+
+def _real_tokens(arrays: Table) -> int:
+    """By their mask, or all where there is none."""
+    sides = [key.removesuffix("tokens") for key in arrays if key.endswith("tokens")]
+    return sum(int(arrays[side + "mask"].sum()) if side + "mask" in arrays else arrays[side + "tokens"].size for side in sides)
