@@ -78,6 +78,15 @@ def test_groups_are_seeds_and_differences_are_paired(run):
     assert groups["subspace"]["minus_subspace"] == {} and groups["lora"]["reference"] == "subspace"
 
 
+def test_other_questions_are_not_compared(run):
+    changed = evaluation(2, 1) | {"questions": "of another file"}
+    jsonio.write_json(run / "evaluations/lora-s1.json", changed)
+    found = gathered(run)
+    assert found["groups"]["lora"]["minus_subspace"] == {}
+    assert [words for words in found["warnings"] if "asked other questions" in words] == [
+        "adapter lora-s1: was asked other questions than the base model, or in another way; their rates do not compare"]
+
+
 def test_warnings_name_few_seeds_and_what_the_subspace_says(run):
     warned = " ".join(gathered(run)["warnings"])
     assert "adapters subspace: 2 seeds" in warned and "a subspace warning" in warned and "adapters lora" not in warned

@@ -1,6 +1,8 @@
 """`jaxtrunc sae adapt`: train an adapter that begins in a subspace or in a control, export it, and measure refusals."""
 
 import dataclasses
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -194,7 +196,13 @@ def _measure(run: RunDir, name: str, params: Any, asker: Asker, settings: Answer
     found = safety_metrics(answers, resolve(settings.judge, JUDGE))
     (run / "evaluations").mkdir(exist_ok=True)
     jsonio.write_json(run / f"evaluations/{name}.json", found | {
-        "phrases_hash": PHRASES_HASH, "answers": dataclasses.asdict(settings), "samples": f"samples/{name}.jsonl.gz",
-        "expected": [answer.expected for answer in answers], "outcomes": [answer.outcome for answer in answers]})
+        "phrases_hash": PHRASES_HASH, "questions": _fingerprint(asker.questions), "answers": dataclasses.asdict(settings),
+        "samples": f"samples/{name}.jsonl.gz", "expected": [answer.expected for answer in answers],
+        "outcomes": [answer.outcome for answer in answers]})
     run.seal(f"evaluations/{name}.json")
     run.seal(f"samples/{name}.jsonl.gz")
+
+
+def _fingerprint(questions: Sequence[Question]) -> str:
+    """What tells whether two adapters were asked the same."""
+    return hashlib.sha256(jsonio.dumps([(row.prompt, row.expected, row.set) for row in questions]).encode()).hexdigest()

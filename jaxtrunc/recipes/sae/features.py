@@ -31,6 +31,7 @@ from jaxtrunc.sae.selection import ClassSums, LabelPermutations, Pooled, Selecti
 from jaxtrunc.sae.selection.store import write_features
 from jaxtrunc.sae.sites import Site, writers
 
+EXPLAINER = "features.explainer"
 DESCRIBED = 256  # features; more than a person reads
 CONTROLS = "controls"  # pooled raw activations of both classes, for the controls that know nothing of the dictionary
 
@@ -81,7 +82,7 @@ def features_on(base: Base, site: Site, rows: list[Conversation], pairs: Path, r
                 folder: Path, *, resume: bool) -> None:
     """The same with everything opened; with `resume` features that are there stay."""
     sae, artefact = open_sae(folder, site, base), f"features/{site}.json"
-    explain = resolve(settings.explainer, "features.explainer")
+    explain = resolve(settings.explainer, EXPLAINER)
     run.check_free(artefact, resume=resume)
     source = {"base_model": base.side.ref, "sae": relative_to_run(run.path, folder), "sae_id": sae.facts.get("id"),
               "pairs": sha256(pairs)}

@@ -15,6 +15,7 @@ from jaxtrunc.report.sae import write_sae_report
 SCHEMA_VERSION = 1
 RESULTS = "results.json"
 STUDY = "records.jsonl"
+BASE = "evaluations/base.json"
 METRICS = "metrics.json"
 SHOWN = ("rank", "q", "variance", "sigma_ratio", "e_shuffled", "e_most", "e_controls", "columns", "settings", "warnings")
 REFERENCE = "subspace"
@@ -43,7 +44,8 @@ def gathered(run: RunDir) -> dict[str, Any]:
     subspaces = {site: _subspace(run, site) for site in _names(run, "subspace")}
     return {
         "schema_version": SCHEMA_VERSION, "config": config, "environment": environment.describe(),
-        "warnings": _warnings(subspaces, adapters), "phrases_hash": PHRASES_HASH, "phrases": PHRASES,
+        "warnings": _warnings(subspaces, adapters) + _asked_otherwise(run, adapters),
+        "phrases_hash": PHRASES_HASH, "phrases": PHRASES,
         "saes": {site: _read(run, f"sae/{site}/{METRICS}") for site in _names(run, "sae", directories=True)
                  if (run / f"sae/{site}/{METRICS}").exists()},  # one that was brought there has none
         "subspaces": subspaces, "base": _evaluation(run, "base"), "adapters": adapters, "groups": _groups(run, adapters),
@@ -122,10 +124,26 @@ def _begins_in_subspace(facts: dict[str, Any]) -> bool:
 def _differences(run: RunDir, names: dict[int, str], reference: dict[int, str]) -> dict[str, Any]:
     """Rate → paired difference from the adapters that begin in the subspace; nothing where the questions were others."""
     mine, theirs = ({seed: _read(run, f"evaluations/{name}.json") for seed, name in side.items()} for side in (names, reference))
-    if len({tuple(facts["expected"]) for facts in (*mine.values(), *theirs.values())}) != 1:
+    if len({_asked(facts) for facts in (*mine.values(), *theirs.values())}) != 1:
         return {}
     return {rate: paired_difference(*({seed: _hits(facts, *about) for seed, facts in side.items()} for side in (mine, theirs)))
             for rate, about in RATES.items()}
+
+
+def _asked(evaluation: dict[str, Any]) -> tuple[Any, ...]:
+    """What must be the same for two evaluations to be compared: the questions, and how long answers could become."""
+    how = evaluation.get("answers", {})
+    return (evaluation.get("questions"), tuple(evaluation["expected"]),
+            *(how.get(key) for key in ("new_tokens", "max_tokens", "judge")))
+
+
+def _asked_otherwise(run: RunDir, adapters: dict[str, Any]) -> list[str]:
+    """A sentence for each adapter that was not asked what the base model was asked."""
+    if not (run / BASE).exists():
+        return []
+    base = _asked(_read(run, BASE))
+    return [f"adapter {name}: was asked other questions than the base model, or in another way; their rates do not compare"
+            for name, facts in adapters.items() if facts["metrics"] and _asked(_read(run, f"evaluations/{name}.json")) != base]
 
 
 def _hits(facts: dict[str, Any], expected: str, outcome: str) -> list[bool]:

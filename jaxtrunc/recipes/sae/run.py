@@ -14,15 +14,18 @@ from jaxtrunc.recipes.pair import located
 from jaxtrunc.recipes.sae.adapt import AdaptConfig, Material, Request, adapt_on, adapter_name, measure_base, open_asker, settled
 from jaxtrunc.recipes.sae.base import Base, open_base
 from jaxtrunc.recipes.sae.config import SaeConfig
-from jaxtrunc.recipes.sae.features import features_on
+from jaxtrunc.recipes.sae.features import EXPLAINER, features_on, open_sae
 from jaxtrunc.recipes.sae.layers import sites_named
+from jaxtrunc.recipes.sae.plugins import resolve
 from jaxtrunc.recipes.sae.report import announce
 from jaxtrunc.recipes.sae.results import RESULTS, write_results
 from jaxtrunc.recipes.sae.rows import RowFiles, open_rows
-from jaxtrunc.recipes.sae.steer import steer_on
+from jaxtrunc.recipes.sae.steer import check_gammas, steer_on
 from jaxtrunc.recipes.sae.subspace import subspace_on
 from jaxtrunc.recipes.sae.train import WIDER, TrainingConfig, train_on
-from jaxtrunc.sae.sites import Site, writers
+from jaxtrunc.sae.selection.choose import BUDGET
+from jaxtrunc.sae.sites import Site, parse_site, writers
+from jaxtrunc.train.subspace_start import check_start
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ def run(config_path: Path, overrides: tuple[str, ...], out_path: Path | None, *,
     base = open_base(located(config.base_model, directory), config.mesh)
     sites = sites_named(config.sites, base)
     planned = plan(config, sites, where)
+    _check(base, config, sites, planned, directory)
     training = {site: _training(config, base, site, where) for site in sites}
     out.check_free(RESULTS, resume=resume)
     rows = open_rows(config.data, directory, out, base.chat)
@@ -82,6 +86,21 @@ def plan(config: SaeConfig, sites: list[Site], where: str) -> list[Planned]:
     if len(set(names)) < len(names):
         raise InputError(f"{where}: adapters: two of them would be called {max(names, key=names.count)}; leave one out")
     return planned
+
+
+def _check(base: Base, config: SaeConfig, sites: list[Site], planned: list[Planned], directory: Path) -> None:
+    """Raise `InputError` for what could otherwise fail only after hours of training."""
+    resolve(config.features.explainer, EXPLAINER)
+    if config.gammas:
+        check_gammas(config.gammas)
+    budget = None if config.features.with_preset(config.preset).fraction else config.features.budget or BUDGET
+    if budget is not None and config.subspace.rank > budget:
+        raise InputError(f"subspace: rank {config.subspace.rank} is above the {budget} features of a site; give a larger "
+                         "features.budget, or a lower rank")
+    for one in planned:
+        check_start(base.cfg, map(str, sites), one.config.adapt, plain=one.request.init == "lora")
+    for name, folder in config.autoencoders.items():
+        open_sae(directory / str(folder), parse_site(name), base)
 
 
 def _training(config: SaeConfig, base: Base, site: Site, where: str) -> TrainingConfig:

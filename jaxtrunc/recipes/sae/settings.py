@@ -52,6 +52,12 @@ class FeatureSettings:
         for name, least in (("draws", 0), ("max_tokens", 8), ("batch_size", 1), ("contexts", 1), ("min_density", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"features: {name} must be at least {least}, found {getattr(self, name)}")
+        if self.budget is not None and self.fraction is not None:
+            raise InputError("features: budget and fraction exclude each other; give one")
+        if self.budget is not None and self.budget < 1:
+            raise InputError(f"features: budget must be at least 1, found {self.budget}")
+        if self.fraction is not None and not 0 < self.fraction <= 1:
+            raise InputError(f"features: fraction must be above 0 and at most 1, found {self.fraction}")
 
     def with_preset(self, preset: Preset | None) -> "FeatureSettings":
         """Preset `paper`: 30% of the dictionary, unless a budget or fraction is given."""
@@ -75,6 +81,13 @@ class SubspaceSettings:
     tau: float = 0.8
     weighting: Weighting | None = None
     center: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range with an `InputError` that names the key."""
+        if self.rank < 1:
+            raise InputError(f"subspace: rank must be at least 1, found {self.rank}")
+        if not 0 < self.tau <= 1:
+            raise InputError(f"subspace: tau must be above 0 and at most 1, found {self.tau}")
 
     def with_preset(self, preset: Preset | None) -> "SubspaceSettings":
         """Preset `paper`: unweighted, unless a weighting is given."""

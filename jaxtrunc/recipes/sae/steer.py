@@ -1,6 +1,7 @@
 """`jaxtrunc sae steer`: the chosen features made stronger or weaker in the base model, and what it refuses then."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def steer(ref: str, site: str, questions: Path, out: Path, gammas: Sequence[floa
     Raises:
       InputError: anything wrong with model, site, questions or features, or the file is there.
     """
+    check_gammas(gammas)
     asked = read_questions(questions)
     config = from_mapping(AdaptConfig, override({}, overrides), "command line")
     settings, base = config.answers, open_base(ref, config.mesh)
@@ -43,8 +45,6 @@ def steer(ref: str, site: str, questions: Path, out: Path, gammas: Sequence[floa
 def steer_on(base: Base, site: Site, run: RunDir, asker: Asker, origin: str, settings: AnswerSettings, gammas: Sequence[float], *,
              resume: bool) -> None:
     """The same with everything opened; a_i → γ·a_i for the chosen features, at every position, prompt and answer."""
-    if not gammas or min(gammas) < 0:
-        raise InputError(f"steer: gammas: expected numbers of at least 0, found {list(gammas)}")
     chosen, artefact = read_chosen(run, site), f"steering/{site}.json"
     run.check_free(artefact, resume=resume)
     with run.lock():
@@ -63,3 +63,9 @@ def steer_on(base: Base, site: Site, run: RunDir, asker: Asker, origin: str, set
         jsonio.write_json(run / artefact, {"features": len(chosen.selection), "strengths": rows})
         run.seal(artefact)
     say(f"steering: {run / artefact}")
+
+
+def check_gammas(gammas: Sequence[float]) -> None:
+    """Raise `InputError` unless there are strengths, all of them finite and none negative."""
+    if not gammas or not all(0 <= gamma < math.inf for gamma in gammas):
+        raise InputError(f"steer: gammas: expected numbers of at least 0, found {list(gammas)}")
