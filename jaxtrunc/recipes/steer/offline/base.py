@@ -16,8 +16,6 @@ from jaxtrunc.recipes.steer.offline.world import World
 from jaxtrunc.train.pretrain import pretrain
 from jaxtrunc.train.settings import PretrainSettings
 
-ROWS = 64
-
 
 class Corpus(Stream):
     """One epoch of a world's rows, drawn as they are needed."""
@@ -30,9 +28,9 @@ class Corpus(Stream):
         return [int(number) for number in rng.integers(2**31, size=self.batches_per_epoch)]
 
     def _batch(self, entry: int) -> TrainBatch:
-        drawn = self.world.corpus(np.random.default_rng(entry), ROWS)
+        drawn = self.world.corpus(np.random.default_rng(entry), self.world.batch)
         lengths = np.full(len(drawn.tokens), drawn.tokens.shape[1], np.int32)
-        return TrainBatch(drawn.tokens, lengths, drawn.labels, tuple(f"{entry}-{row}" for row in range(ROWS)))
+        return TrainBatch(drawn.tokens, lengths, drawn.labels, tuple(f"{entry}-{row}" for row in range(self.world.batch)))
 
 
 def base(world: World, cache: Path) -> Path:
@@ -40,8 +38,8 @@ def base(world: World, cache: Path) -> Path:
 
     Its name holds a digest of what it was trained on and how, so no other model is ever taken for it.
     """
-    settings = PretrainSettings(learning_rate=world.rate, batch_size=ROWS, accumulation=1, weight_decay=0.01, seed=world.seed,
-                                checkpoint_every=world.pretraining)
+    settings = PretrainSettings(learning_rate=world.rate, batch_size=world.batch, accumulation=1, weight_decay=0.01,
+                                seed=world.seed, checkpoint_every=world.pretraining)
     directory = cache / f"{world.name}-{world.seed}-{_digest(world, settings)}"
     if not directory.exists():
         work = directory.with_name(f".{directory.name}.pretraining")

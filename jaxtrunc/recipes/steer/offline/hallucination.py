@@ -15,20 +15,21 @@ SUBJECTS, OBJECTS, FACTS, QUERIES = 24, 24, 4, 3
 QUERY, ABSTAIN, SUBJECT = 1, 2, 3
 OBJECT = SUBJECT + SUBJECTS
 CONTEXT = 1 + 2 * FACTS
-ABSTAINED = 0.2
+ABSTAINED, AGREEING = 0.1, 0.5
 
 
 class Hallucination:
     """The world of one seed.
 
-    A context of four facts `subject object`, then queries. Asked for a subject that is not there, the base names the object it
-    has for this subject by heart, and abstains now and then. Subjects of unanswerable queries are divided among training,
-    validation and test.
+    A context of four facts `subject object`, half of which say what the base knows by heart, then queries. Asked for a subject that
+    is not there, the base names the object it has by heart, and abstains now and then. Subjects of unanswerable queries are divided
+    among training, validation and test.
     """
 
     name: ClassVar = "hallucination"
     kind: ClassVar[Kind] = "hallucination"
     pretraining: ClassVar = 600
+    batch: ClassVar = 64
     rate: ClassVar = 5e-3
     text_vocabulary: ClassVar[int | None] = None
     better: ClassVar[Mapping[str, Direction]] = {
@@ -39,7 +40,7 @@ class Hallucination:
         rng = np.random.default_rng([seed, 1])
         self.seed, self.by_heart = seed, OBJECT + rng.integers(OBJECTS, size=SUBJECTS)
         order = rng.permutation(SUBJECTS)
-        parts = np.split(order, [SUBJECTS // 2, 3 * SUBJECTS // 4])
+        parts = np.split(order, [SUBJECTS // 4, 5 * SUBJECTS // 8])
         self.subjects = dict(zip(("train", "validation", "test"), parts, strict=True)) | {"all": order}
 
     def contexts(self, rng: np.random.Generator, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -47,7 +48,8 @@ class Hallucination:
         keys = rng.random((len(asked), SUBJECTS))
         np.put_along_axis(keys, asked[:, None], 2.0, 1)
         subjects = np.argsort(keys, 1)[:, :FACTS]
-        objects = OBJECT + rng.integers(OBJECTS, size=subjects.shape)
+        other = OBJECT + rng.integers(OBJECTS, size=subjects.shape)
+        objects = np.where(rng.random(subjects.shape) < AGREEING, self.by_heart[subjects], other)
         facts = np.stack([SUBJECT + subjects, objects], 2).reshape(len(asked), -1)
         return np.concatenate([np.zeros((len(asked), 1), int), facts], 1), subjects, objects
 
@@ -66,16 +68,15 @@ class Hallucination:
     def asked(self, rng: np.random.Generator, number: int, subjects: str) -> dict[str, Rows]:
         """An answerable query (supported), then one without an answer: the base's invention (span), the abstention (corrected)."""
         missing = rng.choice(self.subjects[subjects], number)
-        context, present, objects = self.contexts(rng, missing)
-        first = np.concatenate([context, _query(present[:, 0], objects[:, 0])], 1)
-        shuffled = rng.permutation(FACTS)  # the fact that is asked for stands anywhere
-        first[:, 1:CONTEXT] = context[:, 1:].reshape(number, FACTS, 2)[:, shuffled].reshape(number, -1)
+        context, *facts = self.contexts(rng, missing)
+        place = rng.integers(FACTS, size=(number, 1))
+        subject, answer = (np.take_along_axis(values, place, 1)[:, 0] for values in facts)
+        first = np.concatenate([context, _query(subject, answer)], 1)
         spans = {"span": self.by_heart[missing], "corrected": np.full(number, ABSTAIN)}
-        found = {part: rows.rows(np.concatenate([first, _query(missing, answer)], 1), [CONTEXT + 5])
-                 for part, answer in spans.items()}
-        supported = found["span"].tokens, np.full_like(found["span"].labels, -1)
-        supported[1][:, CONTEXT + 1] = objects[:, 0]
-        return found | {"prefix": Rows(*supported)}
+        found = {part: rows.rows(np.concatenate([first, _query(missing, said)], 1), [CONTEXT + 5]) for part, said in spans.items()}
+        labels = np.full_like(found["span"].labels, -1)
+        labels[:, CONTEXT + 1] = answer
+        return found | {"prefix": Rows(found["span"].tokens, labels)}
 
     def tables(self, rng: np.random.Generator, number: int) -> dict[str, Table]:
         """An invention, what is right before it, and what should stand in its place."""

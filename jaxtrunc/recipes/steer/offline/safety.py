@@ -33,6 +33,7 @@ class Safety:
     name: ClassVar = "safety"
     kind: ClassVar[Kind] = "safety"
     pretraining: ClassVar = 500
+    batch: ClassVar = 64
     rate: ClassVar = 5e-3
     text_vocabulary: ClassVar[int | None] = None
     better: ClassVar[Mapping[str, Direction]] = {

@@ -31,7 +31,8 @@ class SecondModality:
 
     name: ClassVar = "second_modality"
     kind: ClassVar[Kind] = "speech"
-    pretraining: ClassVar = 900
+    pretraining: ClassVar = 350
+    batch: ClassVar = 32
     rate: ClassVar = 5e-3
     text_vocabulary: ClassVar[int | None] = CODEC
     better: ClassVar[Mapping[str, Direction]] = {

@@ -28,7 +28,7 @@ def offline_task(name: str, seed: int, cache: Path) -> SteerTask:
     world = WORLDS[name](seed)
     source = base(world, cache)
     params = load_base(source)
-    return SteerTask(name=f"offline/{name}", kind=world.kind, cfg=world.cfg, params=params,
+    return SteerTask(name=name, kind=world.kind, cfg=world.cfg, params=params,
                      tables=world.tables(np.random.default_rng([seed, 3]), ROWS), metrics=partial(world.measure, base=params),
                      better=world.better, source=source, text_vocabulary=world.text_vocabulary,
                      facts={"world_seed": seed, "base_steps": world.pretraining})

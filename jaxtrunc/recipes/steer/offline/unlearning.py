@@ -30,6 +30,7 @@ class Unlearning:
     name: ClassVar = "unlearning"
     kind: ClassVar[Kind] = "unlearn"
     pretraining: ClassVar = 700
+    batch: ClassVar = 64
     rate: ClassVar = 5e-3
     text_vocabulary: ClassVar[int | None] = None
     better: ClassVar[Mapping[str, Direction]] = {

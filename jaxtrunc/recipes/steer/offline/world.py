@@ -18,7 +18,7 @@ class World(Protocol):
     Attributes:
       name: of the task.
       kind: its losses.
-      pretraining, rate: steps and peak learning rate of the base.
+      pretraining, batch, rate: steps, rows of each and peak learning rate of the base.
       better: metric → whether higher or lower is better; the two that are traded for each other first.
       cfg: of the decoder.
       text_vocabulary: ids from here on are codec tokens; None: there are none.
@@ -28,6 +28,7 @@ class World(Protocol):
     name: ClassVar[str]
     kind: ClassVar[Kind]
     pretraining: ClassVar[int]
+    batch: ClassVar[int]
     rate: ClassVar[float]
     better: ClassVar[Mapping[str, Direction]]
     cfg: ClassVar[DecoderConfig]

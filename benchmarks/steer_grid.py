@@ -1,0 +1,152 @@
+"""Eight methods on the four offline steering tasks: learning rates on one seed, results on five others, fronts, ablations.
+
+    python benchmarks/steer_grid.py           every cell is kept in runs/steer_grid when it is done
+    python benchmarks/steer_page.py           the page from what was collected
+
+A run that was stopped goes on where it was: a cell whose file is there is not run again.
+"""
+
+import argparse
+import dataclasses
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from steering.cells import (
+    ABLATIONS,
+    METHODS,
+    SEEDS,
+    TASKS,
+    TUNING_SEED,
+    Cell,
+    ablation,
+    other_rates,
+    other_weights,
+    random_gate,
+    tuning,
+)
+from steering.cells import tests as test_cells
+from steering.numbers import chosen_rate, fired_share
+from suite import machine
+
+from jaxtrunc.core import jsonio
+from jaxtrunc.core.progress import progress, say, set_quiet
+
+ROOT = Path(__file__).parents[1]
+WORK, COLLECTED = ROOT / "runs" / "steer_grid", ROOT / "benchmarks" / "results" / "steer" / "grid.json"
+# One worker a core: none of them may use more threads.
+ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+         "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(WORK / "compiled"),
+         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
+Key = tuple[str, str]
+Results = dict[Cell, dict[str, Any]]
+
+
+def main() -> None:
+    """Bases, grid, fronts, ablations, times; then one file of everything."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--minutes", type=float, default=110.0, help="fronts and ablations not begun after this long are left out")
+    asked = parser.parse_args()
+    os.environ.update(ALONE)
+    started = time.monotonic()
+    with ProcessPoolExecutor(asked.workers, multiprocessing.get_context("spawn"), set_quiet, (True,)) as pool:
+        stage = partial(run_stage, pool)
+        stage("bases", make_base, {(task, str(seed)): (task, seed) for task in TASKS for seed in (TUNING_SEED, *SEEDS)})
+        results, own = grid(stage)
+        further = {"learning rates": {key: (other_rates(*key, rate),) for key, rate in own.items()},
+                   "weights": {key: (other_weights(*key, rate),) for key, rate in own.items()},
+                   "ablations": ablated(own, results)}
+        for name, groups in further.items():
+            results |= joined(stage(name, run_cells, groups, until=started + 60 * asked.minutes).values())
+    times = {task: step_times(task) for task in TASKS}
+    keep(results, own, times)
+
+
+def grid(stage: Callable[..., dict[Key, Results]]) -> tuple[Results, dict[Key, float]]:
+    """Every method on every task; → results, chosen learning rates."""
+    found = stage("grid", tuned_and_tested, {(task, method): (task, method) for task in TASKS for method in METHODS})
+    results = joined(found.values())
+    return results, {key: chosen_rate(results, tuning(*key)) for key in found}
+
+
+def ablated(own: dict[Key, float], results: Results) -> dict[Key, tuple[list[Cell]]]:
+    """SIFT with one thing changed, a gate that opens at random as often as SIFT's among them."""
+    found = {}
+    for task in TASKS:
+        rate = own[task, "sift"]
+        gate = random_gate(fired_share([results[cell] for cell in test_cells(task, "sift", rate)]))
+        found |= {(task, name): (ablation(task, name, rate),) for name in (gate, *ABLATIONS)}
+    return found
+
+
+def run_stage(pool: ProcessPoolExecutor, name: str, work: Callable[..., Any], groups: dict[Key, tuple[Any, ...]],
+              until: float | None = None) -> dict[Key, Any]:
+    """`work(*group)` of every group; what has not begun by `until` is left out."""
+    pending: dict[Future[Any], Key] = {pool.submit(_unless_late, until, work, group): key for key, group in groups.items()}
+    found = {}
+    with progress(name, len(groups)) as advance:
+        for done in as_completed(pending):
+            found[pending[done]] = done.result()
+            advance(1, " ".join(pending[done]))
+    late = [key for key, result in found.items() if result is None]
+    if late:
+        say(f"{name}: {len(late)} of {len(groups)} groups left out for lack of time")
+    return {key: found[key] for key in groups if found[key] is not None}
+
+
+def _unless_late(until: float | None, work: Callable[..., Any], group: tuple[Any, ...]) -> Any:
+    return work(*group) if until is None or time.monotonic() < until else None
+
+
+def make_base(task: str, seed: int) -> bool:
+    """Train the base of one world, unless it is there."""
+    from steering.run import task_of
+
+    task_of(task, seed, WORK / "bases")
+    return True
+
+
+def tuned_and_tested(task: str, method: str) -> Results:
+    """Each learning rate on the tuning seed, the best of them on all others."""
+    tuned = run_cells(tuning(task, method))
+    return tuned | run_cells(test_cells(task, method, chosen_rate(tuned, list(tuned))))
+
+
+def run_cells(cells: Iterable[Cell]) -> Results:
+    """One after the other in this process, so that they share what is compiled."""
+    from steering.run import run_cell
+
+    return {cell: run_cell(cell, WORK / "cells", WORK / "bases") for cell in cells}
+
+
+def step_times(task: str) -> dict[str, list[float]]:
+    """Method → CPU seconds of a step; the methods take turns in this process."""
+    from steering.times import step_seconds
+
+    return step_seconds(task, WORK / "bases")
+
+
+def joined(parts: Iterable[Results]) -> Results:
+    """One mapping of all."""
+    return {cell: result for part in parts for cell, result in part.items()}
+
+
+def keep(results: Results, own: dict[Key, float], times: dict[str, dict[str, list[float]]]) -> None:
+    """Everything in one file, one cell a line."""
+    minutes = sum(result["cpu_seconds"] for result in results.values()) / 60
+    facts = {"cpu_minutes": minutes, "machine": machine.describe(), "times": times,
+             "rates": [{"task": task, "method": method, "rate": rate} for (task, method), rate in own.items()]}
+    lines = [jsonio.dumps({**result, "cell": dataclasses.asdict(cell)}) for cell, result in results.items()]
+    jsonio.write_text(COLLECTED, f'{{"facts": {jsonio.dumps(facts)},\n"cells": [\n' + ",\n".join(lines) + "\n]}\n")
+    say(f"{len(results)} cells, {minutes:.0f} minutes of CPU time: {COLLECTED.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,6 @@
+"""The grid's own modules can be imported, as its scripts do."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
