@@ -37,7 +37,7 @@ class MatrixPlan:
     sigma: Sigma
     densities: tuple[float, ...]
     normalize: bool
-    rcond_sv: float = 1e-6
+    rcond_sv: float
 
 
 def plan_matrix(settings: MergeSettings, shape: tuple[int, int]) -> tuple[MatrixPlan | None, bool]:
@@ -47,7 +47,8 @@ def plan_matrix(settings: MergeSettings, shape: tuple[int, int]) -> tuple[Matrix
     if not how.spectral or (how.blocks and k == 0):
         return None, False
     sigma = settings.sigma if how.name == "orthogonal" else "keep"
-    return MatrixPlan(how.name, k, sigma, settings.densities if how.name == "knots_ties" else (), settings.normalized), lowered
+    densities = settings.densities if how.name == "knots_ties" else ()
+    return MatrixPlan(how.name, k, sigma, densities, settings.normalized, settings.rcond_sv), lowered
 
 
 def merge_matrix(plan: MatrixPlan, taus: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -19,7 +20,7 @@ from jaxtrunc.spectral.view import is_stacked_vector
 def merge(base: Params | None, finetuned: Sequence[Params], method: str, *, weights: Sequence[float] | None = None,
           density: float | Sequence[float] = 1.0, lam: float = 1.0, normalize: bool | None = None, rank: Rank = "1/T",
           sigma: Sigma = "keep", scope: Scope = "tensor", exclude: str | None = None, seed: int = 0,
-          mesh: Mesh | None = None) -> Params:
+          rcond_sv: float = 1e-6, mesh: Mesh | None = None) -> Params:
     """The merged parameters, in the dtypes of `base` (of the first model without one), summed in float32.
 
     Args:
@@ -39,7 +40,7 @@ def merge(base: Params | None, finetuned: Sequence[Params], method: str, *, weig
     """
     weights = (1.0,) * len(finetuned) if weights is None else tuple(weights)
     densities = (density,) * len(finetuned) if isinstance(density, (int, float)) else tuple(density)
-    settings = MergeSettings(method, weights, densities, lam, normalize, rank, sigma, scope, exclude, seed)
+    settings = MergeSettings(method, weights, densities, lam, normalize, rank, sigma, scope, exclude, seed, rcond_sv)
     if len(weights) != len(finetuned):
         raise InputError(f"weights: expected one per model, {len(finetuned)}, found {len(weights)}")
     check(settings)
@@ -51,13 +52,14 @@ def merge(base: Params | None, finetuned: Sequence[Params], method: str, *, weig
 
 
 def merge_orthogonal(task_vectors: Sequence[Params], *, rank: Rank = "1/T", sigma: Sigma = "keep", lam: float = 1.0,
-                     exclude: str | None = None, mesh: Mesh | None = None) -> Params:
+                     exclude: str | None = None, rcond_sv: float = 1e-6, mesh: Mesh | None = None) -> Params:
     """λ·msign(Û)·diag(s)·msign(V̂)ᵀ of every matrix of the task vectors, λ times their mean elsewhere.
 
     Arguments as of `merge`; arXiv 2604.04231, section on model merging.
     """
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), task_vectors[0])
-    return merge(zeros, task_vectors, "orthogonal", rank=rank, sigma=sigma, lam=lam, exclude=exclude, mesh=mesh)
+    return merge(zeros, task_vectors, "orthogonal", rank=rank, sigma=sigma, lam=lam, exclude=exclude, rcond_sv=rcond_sv,
+                 mesh=mesh)
 
 
 def slots_of(leaves: Mapping[str, Any]) -> list[Slot]:
@@ -103,9 +105,14 @@ def _like(array: np.ndarray, leaf: Any) -> Any:
 
 
 def _check_alike(trees: Sequence[Mapping[str, Any]]) -> None:
-    for number, tree in enumerate(trees[1:], 1):
+    for number, tree in enumerate(trees):
         if different := sorted(tree.keys() ^ trees[0].keys()):
             raise InputError(f"{different[0]}: not in every tree; merge models of one architecture")
         for path, leaf in tree.items():
             if leaf.shape != trees[0][path].shape:
                 raise InputError(f"{path}: shape {leaf.shape} in tree {number}, {trees[0][path].shape} in the first")
+            if not jnp.issubdtype(leaf.dtype, jnp.floating):
+                raise InputError(f"{path}: dtype {leaf.dtype} in tree {number}; only floating tensors can be merged")
+            # Trimming and voting would hide them.
+            if not leaf.__array_namespace__().isfinite(leaf).all():
+                raise InputError(f"{path}: NaN or infinite values in tree {number}; merge sound parameters")

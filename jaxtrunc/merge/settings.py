@@ -66,6 +66,7 @@ class MergeSettings:
       scope: over what the densities of TIES are counted.
       exclude: regex; tensors whose name matches are averaged by the spectral methods.
       seed: of DARE's masks.
+      rcond_sv: singular values of gathered bases up to this are left out of their polar factor.
     """
 
     method: str
@@ -78,6 +79,7 @@ class MergeSettings:
     scope: Scope = "tensor"
     exclude: str | None = None
     seed: int = 0
+    rcond_sv: float = 1e-6
 
     @property
     def how(self) -> Method:

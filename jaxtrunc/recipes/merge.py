@@ -36,17 +36,18 @@ def merge(file: Path | None, out_path: Path, flags: MergeFlags, max_shard_size: 
     config, limit = merge_config(file, flags), parse_size("--max-shard-size", max_shard_size)
     models = open_models(config)
     divide(models.slots(), config.settings)  # so that what cannot be merged is refused before the work
-    for warning in config.warnings:
+    known = [*config.warnings, *models.warnings]
+    for warning in known:
         say(f"warning: {warning}")
     with new_directory(out_path) as staged:
-        facts = _write(staged, config, models, limit)
+        facts = _write(staged, config, models, limit, known)
     print_merge(facts)
-    for warning in facts["warnings"][len(config.warnings):]:
+    for warning in facts["warnings"][len(known):]:
         say(f"warning: {warning}")
     say(f"merged: {out_path}")
 
 
-def _write(staged: Path, config: MergeConfig, models: Models, limit: int) -> dict[str, Any]:
+def _write(staged: Path, config: MergeConfig, models: Models, limit: int, warnings: list[str]) -> dict[str, Any]:
     """Everything that the directory holds; returns the contents of merge.json."""
     tensors: dict[str, dict[str, Any]] = {}
     slots = models.slots()
@@ -54,7 +55,7 @@ def _write(staged: Path, config: MergeConfig, models: Models, limit: int) -> dic
     with progress("merge", len(slots)) as advance:
         write_model(staged, _merged(config, models, tensors, advance), source=first.directory, cfg=first.cfg,
                     dtype=config.dtype or models.dtype, max_shard_bytes=limit)
-    facts = _facts(config, {slot.name: tensors[slot.name] for slot in slots})
+    facts = _facts(config, [*warnings], {slot.name: tensors[slot.name] for slot in slots})
     jsonio.write_json(staged / "merge.json", facts)
     jsonio.write_text(staged / "merge_config.yaml", yaml.safe_dump(facts["config"], sort_keys=False, allow_unicode=True))
     jsonio.write_text(staged / "README.md", card(config, facts))
@@ -71,15 +72,14 @@ def _merged(config: MergeConfig, models: Models, tensors: dict[str, dict[str, An
         yield slot.name, merged.tensor
 
 
-def _facts(config: MergeConfig, tensors: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _facts(config: MergeConfig, warnings: list[str], tensors: dict[str, dict[str, Any]]) -> dict[str, Any]:
     lowered = [name for name, entry in tensors.items() if entry.pop("rank_lowered", False)]
-    warnings = list(config.warnings)
     if lowered:
         tasks = config.settings.tasks
         warnings.append(f"rank {config.settings.rank} for {tasks} models does not fit {len(lowered)} matrices and was lowered "
                         f"there to min(m, n)/{tasks}, such as {lowered[0]}")
     return {"schema_version": SCHEMA_VERSION, "config": config.resolved(), "environment": environment.describe(),
-            "warnings": warnings, "rank_lowered": len(lowered), "tensors": tensors}
+            "warnings": warnings, "tensors": tensors}
 
 
 def _mesh() -> Mesh | None:

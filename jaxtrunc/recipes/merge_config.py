@@ -100,7 +100,7 @@ def merge_config(file: Path | None, flags: MergeFlags) -> MergeConfig:
     check(settings)
     named = [*parameters, *(["density"] if flags.density or any("density" in entry for _, entry in models) else [])]
     dtype = flags.dtype or given.get("out_dtype") or given.get("dtype")
-    if dtype is not None and dtype not in DTYPES:
+    if dtype is not None and not (isinstance(dtype, str) and dtype in DTYPES):
         raise InputError(f"{where}: dtype: expected one of {', '.join(DTYPES)}, found {shown(dtype)}")
     return MergeConfig(base, tuple(ref for ref, _ in models), settings, tuple(named), dtype)
 

@@ -1,14 +1,14 @@
 """The models of a merge, opened side by side and found to be of one kind, without reading a weight."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from jaxtrunc.core.errors import InputError, shown
 from jaxtrunc.core.jsonio import read_json
 from jaxtrunc.merge import Inputs, Slot
-from jaxtrunc.models import hf_names, key_table, leaf_class
+from jaxtrunc.models import DecoderConfig, hf_names, key_table, leaf_class
 from jaxtrunc.recipes.merge_config import MergeConfig
 from jaxtrunc.recipes.pair import Side, open_side
 
@@ -32,6 +32,12 @@ class Models:
         """In which its kernels are stored."""
         leaves = self.first.source.leaves()
         return str(max((leaf.dtype for path, leaf in leaves.items() if path.endswith("kernel")), key=lambda dtype: dtype.itemsize))
+
+    @property
+    def warnings(self) -> list[str]:
+        """Where a model computes in another way with its weights than the result will."""
+        return [f"{side.ref}: config.json differs from that of {self.first.ref}, which the result gets, in {', '.join(names)}"
+                for side in self.sides if (names := _differing(self.first.source.cfg, side.source.cfg))]
 
     def slots(self) -> list[Slot]:
         """Every tensor, in the order of the file."""
@@ -66,6 +72,10 @@ def open_models(config: MergeConfig) -> Models:
             _check_vocabulary(models.first, side)
             _check_leaves(models.first, side)
     return models
+
+
+def _differing(ours: DecoderConfig, theirs: DecoderConfig) -> list[str]:
+    return [field.name for field in fields(ours) if getattr(ours, field.name) != getattr(theirs, field.name)]
 
 
 def _check_vocabulary(first: Side, other: Side) -> None:

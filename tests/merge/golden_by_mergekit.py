@@ -1,6 +1,6 @@
 """Merge the tiny models with mergekit 0.1.5 and keep what comes out: python tests/merge/golden_by_mergekit.py
 
-Needs mergekit (extra `bench`). Writes golden/CASE.npz, one array per tensor.
+Needs mergekit (extra `parity`). Writes golden/CASE.npz, one array per tensor.
 """
 
 import os

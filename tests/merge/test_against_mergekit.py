@@ -30,7 +30,7 @@ def test_what_mergekit_gave(case, models, merged, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["linear", "ties", "dare_ties"])
 def test_one_file_for_both_programs(case, models, merged, tmp_path):
-    pytest.importorskip("mergekit", reason="mergekit is not installed (extra `bench`)")
+    pytest.importorskip("mergekit", reason="mergekit is not installed (extra `parity`)")
     file = write_config(tmp_path / "config.yaml", case, models)
     by_mergekit(file, tmp_path / "theirs")
     assert merged(file, "--out-path", tmp_path / "ours")[0] == 0

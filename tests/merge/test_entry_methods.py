@@ -7,7 +7,7 @@ import ports
 import pytest
 
 from jaxtrunc.core.errors import InputError
-from jaxtrunc.merge import merge
+from jaxtrunc.merge import METHODS, merge
 from jaxtrunc.merge.trim import Magnitudes, trim_all, trim_tensor
 
 
@@ -129,5 +129,15 @@ def test_trees_that_differ_and_broken_values_are_refused():
         merge(tree, [{"a": np.ones(4)}], "ties")
     with pytest.raises(InputError, match="b: not in every tree"):
         merge(tree, [tree | {"b": np.ones(3)}], "ties")
-    with pytest.raises(InputError, match="NaN"):
-        merge(tree, [{"a": np.array([1, np.nan, 2], np.float32)}], "task_arithmetic")
+    with pytest.raises(InputError, match="int32"):
+        merge(tree, [{"a": np.ones(3, np.int32)}], "ties")
+
+
+@pytest.mark.parametrize("method", ["linear", "task_arithmetic", "ties", "dare_linear", "dare_ties", "tsv_merge", "knots_ties"])
+def test_values_that_are_not_finite_are_refused(method):
+    """Also where trimming, a vote or a mask would have dropped them."""
+    tree = {"a": np.ones((3, 3), np.float32), "b": np.ones((3, 3), np.float32)}
+    for value in (np.nan, np.inf):
+        broken = {"a": tree["a"], "b": np.where(np.eye(3), value, 2).astype(np.float32)}
+        with pytest.raises(InputError, match="NaN or infinite"):
+            merge(tree, [tree, broken], method, density=0.3 if METHODS[method].uses & {"density"} else 1.0)

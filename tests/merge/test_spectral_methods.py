@@ -71,6 +71,15 @@ def test_weights_multiply_task_vectors():
         assert relative(update(method, taus, weights=(2.0, 0.5)), scaled) < 1e-6, method
 
 
+def test_directions_below_the_cut_are_left_out():
+    """Bases that nearly coincide have a singular value just above zero; a cut of 2 > √2 leaves nothing at all."""
+    tau = np.diag([3.0, 2.0, 1.0, 0.5]).astype(np.float32)
+    near = tau + np.float32(1e-3) * gaussian((4, 4), 1)[0]
+    whole, cut = (merge_orthogonal([{"kernel": tau}, {"kernel": near}], rank=2, rcond_sv=rcond)["kernel"] for rcond in (1e-6, 0.1))
+    assert np.linalg.matrix_rank(whole, tol=0.1) == 4 and np.linalg.matrix_rank(cut, tol=0.1) == 2
+    assert not merge_orthogonal([{"kernel": tau}], rcond_sv=2.0)["kernel"].any()
+
+
 @pytest.mark.parametrize(("sigma", "level"), [("flat", None), ("ones", 1.0)])
 def test_orthogonal_merge_with_a_flat_spectrum(sigma, level):
     taus = gaussian((30, 20), 2)
@@ -146,7 +155,7 @@ def test_a_stack_on_devices_is_padded_and_cut_again():
     from jaxtrunc.merge.devices import merge_stack
     from jaxtrunc.merge.matrix import MatrixPlan, merge_matrix
 
-    plan = MatrixPlan("tsv_merge", 2, "keep", (), False)
+    plan = MatrixPlan("tsv_merge", 2, "keep", (), False, 1e-6)
     stack = np.random.default_rng(0).standard_normal((3, 2, 6, 4)).astype(np.float32)
     found = merge_stack(plan, stack, spectral_mesh())
     assert len(found) == 3
