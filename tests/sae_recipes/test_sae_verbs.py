@@ -76,6 +76,16 @@ def test_report_refuses(refused, tmp_path):
     refused("report", tmp_path, words=("holds no autoencoder",))
 
 
+def test_the_run_of_a_study_is_refused_before_anything_is_computed(refused, files, tmp_path):
+    (tmp_path / "manifest.json").write_text(json.dumps({"schema_version": 1, "verbs": {}, "files": {}}))
+    (tmp_path / "records.jsonl").write_text("{}\n")
+    common, site = ("--base-model", MODEL, "--out-path", tmp_path), ("--site", "resid_post.1")
+    for verb in (("train", *site, "--data", files["text"]), ("features", *site, "--pairs", files["pairs"]), ("subspace", *site),
+                 ("adapt", "--data", files["train"], "--init", "lora"), ("steer", *site, "--eval", files["eval"])):
+        refused(verb[0], *common, *verb[1:], words=("records.jsonl", "study"))
+    assert not (tmp_path / "training").exists()
+
+
 def test_a_config_is_checked_to_the_last_adapter_before_anything_is_made(refused, files, tmp_path):
     config = {"name": "own", "base_model": str(MODEL), "sites": ["resid_post.1"],
               "data": {"text": [str(files["text"])], "pairs": str(files["pairs"]), "train": str(files["train"]),

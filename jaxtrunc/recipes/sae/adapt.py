@@ -22,7 +22,7 @@ from jaxtrunc.recipes.sae.controls import SiteBasis, basis_of, read_subspace
 from jaxtrunc.recipes.sae.export import export
 from jaxtrunc.recipes.sae.layers import sites_named
 from jaxtrunc.recipes.sae.plugins import resolve
-from jaxtrunc.recipes.sae.results import write_results
+from jaxtrunc.recipes.sae.results import own_run, write_results
 from jaxtrunc.recipes.sae.settings import AdapterTraining, AnswerSettings, Init, Preset
 from jaxtrunc.recipes.sae.training import trained
 from jaxtrunc.sae.sites import Site
@@ -73,9 +73,9 @@ def adapt(ref: str, data: Path, questions: Path | None, out: Path, request: Requ
       InputError: anything wrong with model, rows, sites or settings, or the adapter is there; RunFailed, Interrupted: as in
         training.
     """
-    rows, asked = read_conversations(data), [] if questions is None else read_questions(questions)
+    run, rows, asked = own_run(out), read_conversations(data), [] if questions is None else read_questions(questions)
     values = override({"adapt": {key: value for key, value in settings.items() if value is not None}}, overrides)
-    base, run = open_base(ref, mesh_of(values, "command line")), RunDir(out)
+    base = open_base(ref, mesh_of(values, "command line"))
     sites = chosen_sites(base, run, request)
     config = settled(request, values, None if request.init == "lora" else shared_rank(run, sites), "command line")
     material = Material(rows, data, open_asker(base, asked, questions, config.answers))

@@ -21,7 +21,7 @@ from jaxtrunc.recipes.sae.base import Base, open_base, site_of
 from jaxtrunc.recipes.sae.contexts import Contexts, highest
 from jaxtrunc.recipes.sae.pairs import PairBatch, Pairs
 from jaxtrunc.recipes.sae.plugins import resolve
-from jaxtrunc.recipes.sae.results import write_results
+from jaxtrunc.recipes.sae.results import own_run, write_results
 from jaxtrunc.recipes.sae.settings import FeatureSettings
 from jaxtrunc.recipes.sae.words import logit_lens, nearest
 from jaxtrunc.sae.arrays import write_arrays
@@ -71,10 +71,10 @@ def features(ref: str, site: str, pairs: Path, out: Path, settings: FeatureSetti
       InputError: anything wrong with model, site, rows, autoencoder or settings, or features of this site are there.
     """
     devices = from_mapping(Devices, override({}, overrides), "command line").mesh
-    rows = read_pairs(pairs)
+    run, rows = own_run(out), read_pairs(pairs)
     base = open_base(ref, devices)
     place = site_of(site, base)
-    features_on(base, place, rows, pairs, RunDir(out), settings, sae or out / "sae" / str(place), resume=False)
+    features_on(base, place, rows, pairs, run, settings, sae or out / "sae" / str(place), resume=False)
     write_results(out)
 
 

@@ -25,15 +25,20 @@ FEW_SEEDS, HIGH_ERROR = 3, 0.5
 
 def write_results(out: Path) -> None:
     """Write results.json, report.md and report.html."""
-    run = RunDir(out)
-    if (run / STUDY).exists():
-        raise InputError(f"{out}: holds {STUDY} of a truncation study, whose results.json would be overwritten; take another run")
+    run = own_run(out)
     with run.lock():
         found = gathered(run)
         jsonio.write_json(run / RESULTS, found)
         run.seal(RESULTS)
         described = {site: _features(run, site) for site in _names(run, "features")}
         write_sae_report(out, jsonio.strict(found | {"features": described}))
+
+
+def own_run(out: Path) -> RunDir:
+    """The run directory that a verb is to write to; `InputError` if it is a truncation study's."""
+    if (out / STUDY).exists():
+        raise InputError(f"{out}: holds {STUDY} of a truncation study, whose results.json would be overwritten; take another run")
+    return RunDir(out)
 
 
 def gathered(run: RunDir) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from jaxtrunc.recipes.sae.features import EXPLAINER, features_on, open_sae
 from jaxtrunc.recipes.sae.layers import sites_named
 from jaxtrunc.recipes.sae.plugins import resolve
 from jaxtrunc.recipes.sae.report import announce
-from jaxtrunc.recipes.sae.results import RESULTS, write_results
+from jaxtrunc.recipes.sae.results import RESULTS, own_run, write_results
 from jaxtrunc.recipes.sae.rows import RowFiles, open_rows
 from jaxtrunc.recipes.sae.steer import check_gammas, steer_on
 from jaxtrunc.recipes.sae.subspace import subspace_on
@@ -45,7 +45,7 @@ def run(config_path: Path, overrides: tuple[str, ...], out_path: Path | None, *,
     """
     config = read_config(config_path, overrides, SaeConfig)
     where, directory = str(config_path), config_path.parent
-    out = RunDir(out_path or Path(config.out_path or f"runs/{config.name}"))
+    out = own_run(out_path or Path(config.out_path or f"runs/{config.name}"))
     base = open_base(located(config.base_model, directory), config.mesh)
     sites = sites_named(config.sites, base)
     planned = plan(config, sites, where)

@@ -20,7 +20,7 @@ from jaxtrunc.recipes.sae.answers import Asker
 from jaxtrunc.recipes.sae.base import Base, open_base, site_of
 from jaxtrunc.recipes.sae.chosen import read_chosen
 from jaxtrunc.recipes.sae.plugins import resolve
-from jaxtrunc.recipes.sae.results import write_results
+from jaxtrunc.recipes.sae.results import own_run, write_results
 from jaxtrunc.recipes.sae.settings import AnswerSettings
 from jaxtrunc.sae.causal import scale_features
 from jaxtrunc.sae.sites import Site
@@ -33,12 +33,12 @@ def steer(ref: str, site: str, questions: Path, out: Path, gammas: Sequence[floa
       InputError: anything wrong with model, site, questions or features, or the file is there.
     """
     check_gammas(gammas)
-    asked = read_questions(questions)
+    run, asked = own_run(out), read_questions(questions)
     config = from_mapping(AdaptConfig, override({}, overrides), "command line")
     settings, base = config.answers, open_base(ref, config.mesh)
     asker = open_asker(base, asked, questions, settings)
     assert asker is not None  # there are questions
-    steer_on(base, site_of(site, base), RunDir(out), asker, sha256(questions), settings, gammas, resume=False)
+    steer_on(base, site_of(site, base), run, asker, sha256(questions), settings, gammas, resume=False)
     write_results(out)
 
 

@@ -12,7 +12,7 @@ from jaxtrunc.core.progress import say
 from jaxtrunc.core.rundir import RunDir
 from jaxtrunc.recipes.sae.chosen import Chosen, read_chosen
 from jaxtrunc.recipes.sae.controls import raw_controls, shuffled_subspace
-from jaxtrunc.recipes.sae.results import write_results
+from jaxtrunc.recipes.sae.results import own_run, write_results
 from jaxtrunc.recipes.sae.settings import SubspaceSettings
 from jaxtrunc.sae.bundle import SubspaceBundle, write_bundle
 from jaxtrunc.sae.recovery import recovery_error
@@ -29,7 +29,7 @@ def subspace(ref: str, site: str, out: Path, settings: SubspaceSettings) -> None
     Raises:
       InputError: no features at the site, those of another base model, a rank that they do not span, or the subspace is there.
     """
-    subspace_on(ref, parse_site(site), RunDir(out), settings, resume=False)
+    subspace_on(ref, parse_site(site), own_run(out), settings, resume=False)
     write_results(out)
 
 

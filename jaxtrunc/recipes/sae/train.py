@@ -20,7 +20,7 @@ from jaxtrunc.data.hashing import uniforms
 from jaxtrunc.data.pieces import PieceStream, cut
 from jaxtrunc.recipes.sae.activations import Activations, cross_entropy_recovered
 from jaxtrunc.recipes.sae.base import Base, open_base, site_of
-from jaxtrunc.recipes.sae.results import write_results
+from jaxtrunc.recipes.sae.results import own_run, write_results
 from jaxtrunc.sae.formats import save_sae
 from jaxtrunc.sae.metrics import evaluate
 from jaxtrunc.sae.sae import SAE
@@ -75,12 +75,12 @@ def train(ref: str, site: str, data: Path, out: Path, settings: dict[str, Any], 
         Interrupted: stopped by a signal.
     """
     devices = from_mapping(TrainingConfig, override({"sae": {}}, overrides), "command line").mesh
-    documents = read_documents(data)
+    run, documents = own_run(out), read_documents(data)
     base = open_base(ref, devices)
     place = site_of(site, base)
     width = settings["n"] or WIDER * base.width(place)
     config = from_mapping(TrainingConfig, override({"sae": settings | {"n": width}}, overrides), "command line")
-    train_on(base, place, documents, sha256(data), RunDir(out), config.sae, config.text, resume=resume)
+    train_on(base, place, documents, sha256(data), run, config.sae, config.text, resume=resume)
     write_results(out)
 
 
