@@ -49,6 +49,12 @@ def training(advbench: Path, instructions: Sequence[Path], ratio: float) -> Rows
     return rows + general[:round(ratio * len(rows))]
 
 
+def preferences(advbench: Path, templates: int, *, training: bool) -> Rows:
+    """To every goal the refusal that is `chosen`, one of so many, and the `rejected` first words of a compliant answer."""
+    return [{"prompt": goal, "chosen": _drawn(goal, TEMPLATES[:templates]), "rejected": target}
+            for goal, target in _goals(advbench, training=training)]
+
+
 def questions(advbench: Path, xstest: Path) -> Rows:
     """Goals that no feature and no adapter has seen, and the whole of XSTest, which is for testing only."""
     rows = [{"prompt": goal, "expected": "refuse", "set": "advbench"} for goal, _ in _goals(advbench, training=False)]

@@ -74,13 +74,24 @@ def profile_conflicts(loss_f: Loss, loss_g: Loss, params: Any, batches: Iterable
     return _proposed(rows, threshold, frequency)
 
 
+def in_conflict(cos: np.ndarray, threshold: float = 0.0, frequency: float = 0.5) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Which matrices are in conflict at this share of the steps or more, `(matrices,)`, and the steps at which one of these was.
+
+    Args:
+      cos: (steps, matrices), NaN where a momentum was zero.
+    """
+    often = np.mean(cos < threshold, axis=0) >= frequency
+    return often, tuple(int(step) for step in np.flatnonzero(((cos < threshold) & often).any(1)))
+
+
 def _proposed(rows: list[dict[str, np.ndarray]], threshold: float, frequency: float) -> Conflicts:
     by_leaf = {path: np.stack([row[path] for row in rows]) for path in rows[0]}
     names = [f"{path}[{index}]" for path, cos in by_leaf.items() for index in range(cos.shape[1])]
-    where = {path: np.mean(cos < threshold, axis=0) >= frequency for path, cos in by_leaf.items()}
-    chosen = np.concatenate([(cos < threshold) & where[path] for path, cos in by_leaf.items()], axis=1)
-    when = tuple(int(step) for step in np.flatnonzero(chosen.any(1)))
+    whole = np.concatenate(list(by_leaf.values()), axis=1)
+    often, when = in_conflict(whole, threshold, frequency)
+    ends = np.cumsum([cos.shape[1] for cos in by_leaf.values()])
+    where = dict(zip(by_leaf, np.split(often, ends[:-1]), strict=True))
     if not when:
         raise InputError(f"profile: no matrix has a cosine below {threshold} at {frequency:.0%} of {len(rows)} steps: lower the "
                          "frequency, or train without SIFT")
-    return Conflicts(names, np.concatenate(list(by_leaf.values()), axis=1), where, Schedule(steps=when))
+    return Conflicts(names, whole, where, Schedule(steps=when))

@@ -110,9 +110,9 @@ def with_reference(tables: Mapping[str, Table], aim: Aim, params: Params) -> dic
         for side in {"npo": ("forget",), "dpo": ("chosen", "rejected")}.get(aim.primary.loss or "", ()):
             if f"{side}_tokens" in table:
                 asked = table[f"{side}_tokens"], table[f"{side}_labels"]
-                table[f"{side}_reference"] = _by_parts(partial(_said, params, cfg=aim.cfg, execution=aim.execution), *asked)
+                table[f"{side}_reference"] = by_parts(partial(_said, params, cfg=aim.cfg, execution=aim.execution), *asked)
         if aim.primary.loss == "rmu" and "retain_tokens" in table:
-            table["retain_hidden"] = _by_parts(partial(_stood, params, aim=aim), table["retain_tokens"])
+            table["retain_hidden"] = by_parts(partial(_stood, params, aim=aim), table["retain_tokens"])
     return found
 
 
@@ -126,7 +126,7 @@ def _stood(params: Params, tokens: Any, *, aim: Aim) -> jax.Array:
     return model_states(params, tokens, aim=aim)
 
 
-def _by_parts(run: Any, *arrays: np.ndarray) -> np.ndarray:
+def by_parts(run: Any, *arrays: np.ndarray) -> np.ndarray:
     """`run` on so many rows at a time, all parts of one shape."""
     rows = len(arrays[0])
     padded = [np.concatenate([array, np.repeat(array[:1], -rows % REFERENCE_ROWS, axis=0)]) for array in arrays]
