@@ -50,6 +50,7 @@ def folder(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("reader")
     shutil.copytree(ASSETS / "model", place / "base")
     (place / "task.yaml").write_text(blocks(ROOT / "README.md", "yaml")[0])
+    (place / "merge.yaml").write_text(blocks(ROOT / "docs" / "merge.md", "yaml")[0])
     with gzip.open(ASSETS / "rows.jsonl.gz", "rt") as file:
         rows = [line for line in file if json.loads(line)["split"] != "train"]
     (place / "rows.jsonl").write_text("".join(rows[::6]))

@@ -11,7 +11,8 @@ def test_both_programs_merge_the_same(monkeypatch):
     monkeypatch.setattr(merge, "METHODS", {name: merge.METHODS[name] for name in ("ties", "tsv_merge")})
     report = merge.measure(True)
     ties, tsv = report.comparisons
-    assert len({row.facts[merge.SUM] for row in ties.rows if row.cpu}) == 1
+    ours, *theirs = (float(row.facts[merge.SUM]) for row in ties.rows if row.cpu)
+    assert theirs == pytest.approx([ours] * len(theirs), rel=1e-3)  # but for equal magnitudes, of which either keeps others
     assert bool(ties.row(merge.THEIRS).cpu) == (find("mergekit") is not None)
     assert tsv.row(merge.THEIRS).missing == "no such method" and tsv.row(merge.OURS).facts[merge.RESIDENT] > 0
     assert markdown.section(report.result(0, 0))[0] == report.question
