@@ -4,8 +4,8 @@
     python benchmarks/merge.py --tiny    to see that it runs
 
 Half of its layers and a quarter of its vocabulary: over the whole embedding mergekit's TIES holds 17 GB, and is killed where there
-is less. Each merge (suite/merging.py) runs in a process of its own, which says how long it took once everything was imported. mergekit
-has none of the spectral methods; TSV-Merge is there to see what it costs beside TIES.
+is less. Each merge (suite/merging.py) runs in a process of its own, which says how long it took once everything was imported.
+mergekit has none of the spectral methods; TSV-Merge is there to see what it costs beside TIES.
 """
 
 import json
