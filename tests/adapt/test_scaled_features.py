@@ -36,6 +36,16 @@ def test_it_adds_the_difference_of_two_reconstructions(sae, gamma):
     np.testing.assert_allclose(found, wanted, atol=3e-4, rtol=1e-5)
 
 
+def test_places_that_do_not_count_stay(sae):
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(3, 7, 32)), jnp.float32)
+    counts = np.random.default_rng(2).random((3, 7)) < 0.5
+    scale = jax.tree_util.Partial(scale_features, sae=sae, index=INDEX, gamma=jnp.float32(2))
+    found, whole = scale(x, counts=jnp.asarray(counts)), scale(x)
+    np.testing.assert_array_equal(found[~counts], x[~counts])
+    np.testing.assert_array_equal(found[counts], whole[counts])
+    np.testing.assert_array_equal(scale(x[:, :1], counts=jnp.asarray(counts)), whole[:, :1])  # one token further
+
+
 def test_in_a_pass(llama, sae):
     tokens, lengths = np.arange(12).reshape(2, 6) % 20, np.array([6, 4])
     plain = hidden_states(llama.params, llama.cfg, tokens, lengths)

@@ -2,10 +2,15 @@
 
 import json
 
+import handmade_run as made
 import pytest
 
 from jaxtrunc.cli import main
+from jaxtrunc.core.errors import InputError
 from jaxtrunc.demo import ASSETS
+from jaxtrunc.recipes.sae.settings import SubspaceSettings
+from jaxtrunc.recipes.sae.subspace import subspace_on
+from jaxtrunc.sae.sites import parse_site
 from jaxtrunc.verbs.sae import SAE_VERBS
 
 MODEL = ASSETS / "model"
@@ -68,6 +73,17 @@ def test_adapt_refuses(refused, files, tmp_path):
     refused(*lora, "--targets", "q,x", words=("targets", "x"))
     refused(*lora, "--eval", files["pairs"], words=("line 1", "'expected'"))
     refused(*lora, "answers.judge=no.such:thing", words=("judge", "no.such:thing"))
+
+
+def test_a_subspace_of_another_model_is_refused(refused, files, tmp_path):
+    run, site = made.made_run(tmp_path / "run"), parse_site(made.SITE)
+    settings = SubspaceSettings(rank=4, weighting="delta")
+    with pytest.raises(InputError, match="models/own, not of models/other"):
+        subspace_on("models/other", site, run, settings, resume=False)
+    subspace_on(f"./{made.BASE_MODEL}", site, run, settings, resume=False)  # the same, written otherwise
+    common = ("--base-model", MODEL, "--out-path", run.path)
+    refused("adapt", *common, "--data", files["train"], words=("models/own", str(MODEL)))
+    refused("steer", *common, "--site", made.SITE, "--eval", files["eval"], words=("models/own", str(MODEL)))
 
 
 def test_report_refuses(refused, tmp_path):

@@ -17,7 +17,7 @@ from jaxtrunc.evals.refusals import PHRASES_HASH
 from jaxtrunc.evals.safety import Answer, safety_metrics
 from jaxtrunc.recipes.sae.answers import Asker, write_answers
 from jaxtrunc.recipes.sae.base import Base, open_base
-from jaxtrunc.recipes.sae.chosen import sites_of
+from jaxtrunc.recipes.sae.chosen import check_base, sites_of
 from jaxtrunc.recipes.sae.controls import SiteBasis, basis_of, read_subspace
 from jaxtrunc.recipes.sae.export import export
 from jaxtrunc.recipes.sae.layers import sites_named
@@ -90,6 +90,8 @@ def adapt_on(base: Base, run: RunDir, sites: list[Site], request: Request, confi
     """The same with everything opened, and no results yet; what is finished stays when resuming."""
     name = _checked(request.name or adapter_name(request, config.adapt))
     artefact, evaluation = f"adapters/{name}", f"evaluations/{name}.json"
+    for site in sites if request.init != "lora" else ():
+        check_base(run, site, base.side.ref)
     starts = beginnings(run, sites, request)
     run.check_free(artefact, resume=resume)
     with run.lock():

@@ -2,11 +2,12 @@
 
 import gzip
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jax.tree_util import Partial
 
 from jaxtrunc.core.files import staging_name
 from jaxtrunc.core.jsonio import dumps
@@ -23,6 +24,7 @@ from jaxtrunc.models import generate
 from jaxtrunc.recipes.sae.base import Base
 from jaxtrunc.recipes.sae.settings import AnswerSettings
 
+Edits = Callable[[Any], Mapping[str, Partial]]
 WIDTHS = 2  # of prompts; each is a compiled program, for the base model, adapters and edits apart
 
 
@@ -43,12 +45,12 @@ class Asker:
         self._stops = tuple(sorted({chat.end_of_turn(origin)} | ({end} if isinstance(end, int) else set())))
         self._scorer = Scorer(base.cfg, base.execution, base.mesh)
 
-    def ask(self, params: Params, title: str, *, edits: Any = None, margin: bool = True) -> list[Answer]:
+    def ask(self, params: Params, title: str, *, edits: Edits | None = None, margin: bool = True) -> list[Answer]:
         """The answer to every question, in their order.
 
         Args:
           params: of the base model, or with an adapter applied.
-          edits: as `generate` takes them.
+          edits: from where activations count in a batch (B, T) to what `generate` takes.
           margin: also the refusal margin, which edits do not reach.
         """
         responses = self._responses(params, title, edits)
@@ -56,12 +58,14 @@ class Asker:
         return [Answer(row.prompt, response, row.expected, row.set, None if value is None else float(value))
                 for row, response, value in zip(self.questions, responses, said, strict=True)]
 
-    def _responses(self, params: Params, title: str, edits: Any) -> list[str]:
+    def _responses(self, params: Params, title: str, edits: Edits | None) -> list[str]:
         base, found = self._base, [""] * len(self.questions)
         with progress(f"{title}: answers", len(self._batches)) as advance:
             for batch in self._batches:
+                counts = base.placed(base.counts(batch.tokens, batch.lengths))
                 made = fetch(generate(params, base.cfg, base.placed(batch.tokens), base.placed(batch.lengths),
-                                      self._settings.new_tokens, self._stops, base.execution, edits=edits))
+                                      self._settings.new_tokens, self._stops, base.execution,
+                                      edits=edits and edits(counts)))
                 for row, tokens in zip(batch.rows, made, strict=True):
                     if row != FILLER:
                         found[row] = self._text(tokens)

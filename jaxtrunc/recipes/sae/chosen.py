@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxtrunc.core import jsonio
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.rundir import MANIFEST, RunDir
 from jaxtrunc.recipes.sae.features import CONTROLS
@@ -59,6 +60,15 @@ def read_chosen(run: RunDir, site: Site, only: np.ndarray | None = None) -> Chos
     if not kept.any():
         raise InputError(f"{run / FILE}: leaves no feature of {site}; keep at least one")
     return Chosen(site, selection.kept(kept), sums, sae, facts)
+
+
+def check_base(run: RunDir, site: Site, ref: str) -> None:
+    """Raise `InputError` if the features of a site are those of another base model than `ref`."""
+    file = features_stem(run, site).with_name(f"{site}.json")
+    said = jsonio.read_json(file)
+    model = said.get("base_model") if isinstance(said, dict) else None
+    if model != ref and (not isinstance(model, str) or Path(model).resolve() != Path(ref).resolve()):
+        raise InputError(f"{file}: the features are of {model}, not of {ref}; give that base model, or choose features of this one")
 
 
 def read_raw(run: RunDir, site: Site) -> tuple[np.ndarray, np.ndarray]:

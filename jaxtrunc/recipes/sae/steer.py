@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jax.tree_util import Partial
 
 from jaxtrunc.config import from_mapping, override
 from jaxtrunc.core import environment, jsonio
@@ -18,7 +20,7 @@ from jaxtrunc.evals.safety import safety_metrics
 from jaxtrunc.recipes.sae.adapt import JUDGE, AdaptConfig, open_asker
 from jaxtrunc.recipes.sae.answers import Asker
 from jaxtrunc.recipes.sae.base import Base, open_base, site_of
-from jaxtrunc.recipes.sae.chosen import read_chosen
+from jaxtrunc.recipes.sae.chosen import check_base, read_chosen
 from jaxtrunc.recipes.sae.plugins import resolve
 from jaxtrunc.recipes.sae.results import own_run, write_results
 from jaxtrunc.recipes.sae.settings import AnswerSettings
@@ -44,7 +46,11 @@ def steer(ref: str, site: str, questions: Path, out: Path, gammas: Sequence[floa
 
 def steer_on(base: Base, site: Site, run: RunDir, asker: Asker, origin: str, settings: AnswerSettings, gammas: Sequence[float], *,
              resume: bool) -> None:
-    """The same with everything opened; a_i → γ·a_i for the chosen features, at every position, prompt and answer."""
+    """The same with everything opened; a_i → γ·a_i for the chosen features, in prompt and answer.
+
+    Special tokens and the first of a prompt stay: the autoencoder knows nothing of them.
+    """
+    check_base(run, site, base.side.ref)
     chosen, artefact = read_chosen(run, site), f"steering/{site}.json"
     run.check_free(artefact, resume=resume)
     with run.lock():
@@ -55,14 +61,19 @@ def steer_on(base: Base, site: Site, run: RunDir, asker: Asker, origin: str, set
         judge, rows = resolve(settings.judge, JUDGE), []
         sae, index = base.everywhere((chosen.sae, jnp.asarray(chosen.selection.index)))
         for gamma in gammas:
-            edit = jax.tree_util.Partial(scale_features, sae=sae, index=index, gamma=jnp.float32(gamma))
-            answers = asker.ask(base.params, f"{site} × {gamma:g}", edits={str(site): edit}, margin=False)
+            edits = partial(_scaled, str(site), {"sae": sae, "index": index, "gamma": jnp.float32(gamma)})
+            answers = asker.ask(base.params, f"{site} × {gamma:g}", edits=edits, margin=False)
             found = safety_metrics(answers, judge)
             rows.append({"gamma": gamma, "metrics": found["metrics"], "intervals": found["intervals"]})
         (run / "steering").mkdir(exist_ok=True)
         jsonio.write_json(run / artefact, {"features": len(chosen.selection), "strengths": rows})
         run.seal(artefact)
     say(f"steering: {run / artefact}")
+
+
+def _scaled(site: str, how: Mapping[str, Any], counts: Any) -> Mapping[str, Partial]:
+    """The edit of a batch, at the places where activations count."""
+    return {site: Partial(scale_features, **how, counts=counts)}
 
 
 def check_gammas(gammas: Sequence[float]) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from jaxtrunc.core import environment
-from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.progress import say
 from jaxtrunc.core.rundir import RunDir
-from jaxtrunc.recipes.sae.chosen import Chosen, read_chosen
+from jaxtrunc.recipes.sae.chosen import Chosen, check_base, read_chosen
 from jaxtrunc.recipes.sae.controls import raw_controls, shuffled_subspace
 from jaxtrunc.recipes.sae.results import own_run, write_results
 from jaxtrunc.recipes.sae.settings import SubspaceSettings
@@ -37,8 +36,7 @@ def subspace_on(ref: str, site: Site, run: RunDir, settings: SubspaceSettings, *
     """The same without results; with `resume` a subspace that is there stays."""
     writers(site)
     chosen, artefact = read_chosen(run, site), f"subspace/{site}.json"
-    if chosen.facts.get("base_model") != ref:
-        raise InputError(f"{run / f'features/{site}.json'}: the features are of {chosen.facts.get('base_model')}, not of {ref}")
+    check_base(run, site, ref)
     run.check_free(artefact, resume=resume)
     found = spanned(chosen, settings)
     with run.lock():
