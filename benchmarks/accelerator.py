@@ -228,7 +228,7 @@ def trained(scale: Scale, params: Any, dtype: str, speed: float) -> Row:
     state = TrainState(masters, optimiser.init(masters))
     execution = Execution(compute_dtype=dtype, remat=True)
     loss = per_target(lambda params, batch: loss_sum(params, scale.model, batch, execution), 1)
-    step = Program(loss, optimiser).step(state, None)
+    step = Program(loss, optimiser).compiled(state, None)
     losses = []
 
     def once() -> jax.Array:

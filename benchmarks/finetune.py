@@ -114,7 +114,7 @@ class Ours:
         trained = masters(trained, None)
         self.state, self.batches = TrainState(trained, optimiser_state(optimiser, trained, None)), batches
         loss = per_target(lambda params, batch: loss_sum(params, cfg, batch, Execution()), 1)
-        self.step = Program(loss, optimiser).step(self.state, None)
+        self.step = Program(loss, optimiser).compiled(self.state, None)
 
     def __call__(self) -> Losses:
         losses = []

@@ -109,7 +109,7 @@ def _start(job: Job, store: CheckpointStore, resume: bool) -> Bookmark:
 
 
 def _run(job: Job, mark: Bookmark, store: CheckpointStore) -> TrainState:
-    state, step = job.state, job.program.step(job.state, job.mesh)
+    state, step = job.state, job.program.compiled(job.state, job.mesh)
     rate = learning_rate(job.settings, job.total_steps)
     log = MetricsLog(job.directory / job.log, rate, job.settings.log_every, mark.step, job.work)
     with stop_request() as request, progress(job.title, job.total_steps) as advance:

@@ -73,8 +73,8 @@ class Program:
         """The state before the first step; `trained` is laid out over `mesh` and consumed by it."""
         return TrainState(trained, optimiser_state(self.optimiser, trained, mesh))
 
-    def step(self, state: TrainState, mesh: Mesh | None) -> Step:
-        """Compiled once per shape; the state passed in is consumed (its memory is reused).
+    def compiled(self, state: TrainState, mesh: Mesh | None) -> Step:
+        """A step, compiled once per shape; the state passed in is consumed (its memory is reused).
 
         Args:
           state: gives the layout that every new state keeps.
@@ -83,20 +83,21 @@ class Program:
         if mesh is None:
             return self._on_one_device
         layout = jax.tree.map(lambda leaf: leaf.sharding, state), replicated(mesh)
-        return jax.jit(self._step, donate_argnums=0, out_shardings=layout)
+        return jax.jit(self.step, donate_argnums=0, out_shardings=layout)
 
     @cached_property
     def _on_one_device(self) -> Step:
-        return jax.jit(self._step, donate_argnums=0)
+        return jax.jit(self.step, donate_argnums=0)
 
-    def _step(self, state: TrainState, frozen: Flat, batch: Any) -> tuple[TrainState, Measured]:
+    def step(self, state: TrainState, frozen: Flat, batch: Any) -> tuple[TrainState, Measured]:
+        """One step as it stands, not compiled."""
         found = self.gradients(state.trained, frozen, batch)
         optimiser = optax.with_extra_args_support(self.optimiser)
-        updates, optimiser_state = optimiser.update(found.gradient, state.optimiser, state.trained, **found.told)
+        updates, after = optimiser.update(found.gradient, state.optimiser, state.trained, **found.told)
         trained: Any = optax.apply_updates(state.trained, updates)
-        watched = found.parts | (self.watch(found, optimiser_state) if self.watch else {})
+        watched = found.parts | (self.watch(found, after) if self.watch else {})
         norm = optax.tree.norm((found.gradient, found.told))
-        return TrainState(trained, optimiser_state), Measured(found.loss, norm, watched)
+        return TrainState(trained, after), Measured(found.loss, norm, watched)
 
 
 def per_target(loss_sum: LossSum, accumulation: int) -> Gradients:

@@ -143,7 +143,7 @@ def full_step(scan):
 def step_on(trained, frozen, loss):
     optimiser = adamw(SETTINGS, 8, dict.fromkeys(trained, True))
     state = TrainState(trained, jax.eval_shape(optimiser.init, trained))
-    return Program(per_target(loss, 1), optimiser).step(state, None), (state, frozen, step_batch(make_batch(0, rows=2)))
+    return Program(per_target(loss, 1), optimiser).compiled(state, None), (state, frozen, step_batch(make_batch(0, rows=2)))
 
 
 @pytest.mark.parametrize("scan", [False, True], ids=["unrolled", "scanned"])

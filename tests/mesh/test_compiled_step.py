@@ -28,7 +28,7 @@ def compiled(mesh, scan: bool) -> str:
     optimiser = adamw(SETTINGS, 6, dict.fromkeys(trained, True))
     state = TrainState(trained, optimiser_state(optimiser, trained, mesh))
     loss = partial(_loss, cfg=DEEP, execution=Execution(scan=scan, mesh=mesh))
-    step = Program(per_target(loss, 1), optimiser).step(state, mesh)
+    step = Program(per_target(loss, 1), optimiser).compiled(state, mesh)
     return step.lower(state, frozen, step_batch(next(CopyStream(rows=16, prefix=9)), mesh)).compile().as_text()  # type: ignore[attr-defined]
 
 

@@ -76,7 +76,7 @@ def analysed_step_bytes(cfg, settings, rows, tokens, mesh, *, scan) -> int:
         state = TrainState(trained, placed(state.optimiser, layout))
         batch = placed(batch, jax.tree.map(lambda _: batch_sharding(mesh), batch))
     execution = Execution(remat=settings.remat, scan=scan, mesh=mesh)
-    step = Program(per_target(lambda params, part: loss_sum(params, cfg, part, execution), 1), optimiser).step(state, mesh)
+    step = Program(per_target(lambda params, part: loss_sum(params, cfg, part, execution), 1), optimiser).compiled(state, mesh)
     return step.lower(state, frozen, batch).compile().memory_analysis().temp_size_in_bytes
 
 

@@ -1,10 +1,10 @@
 """A steering task on a random decoder: forget the answers of some questions, keep those of others."""
 
-import jax
 import numpy as np
 
 from jaxtrunc.core.jsonio import write_json
-from jaxtrunc.models import DecoderConfig, Execution, RopeConfig, init_params
+from jaxtrunc.core.trees import flatten, unflatten
+from jaxtrunc.models import DecoderConfig, Execution, RopeConfig, abstract_params
 from jaxtrunc.recipes.steer.aims import model_logits
 from jaxtrunc.recipes.steer.offline.base import hf_config
 from jaxtrunc.recipes.steer.rows import answer_table
@@ -23,9 +23,16 @@ def small_task(kind="unlearn", source=None, rows=8, seed=0) -> SteerTask:
     rng = np.random.default_rng(seed)
     tables = {name: {key: array for side in sides for key, array in table(side, rng, rows).items()}
               for name, sides in SIDES[kind].items()}
-    return SteerTask("small", kind, CONFIG, init_params(CONFIG, jax.random.key(seed)), tables,
+    return SteerTask("small", kind, CONFIG, weights(rng), tables,
                      lambda params, split: loss_of(params, tables), {"loss": "lower"}, source,
                      text_vocabulary=16 if kind == "speech" else None)
+
+
+def weights(rng):
+    """Drawn by NumPy: the model's own draw takes seconds to compile."""
+    shapes = flatten(abstract_params(CONFIG))
+    return unflatten({path: np.ones(leaf.shape, np.float32) if path.endswith("scale") else
+                      np.float32(0.02 * rng.normal(size=leaf.shape)) for path, leaf in shapes.items()})
 
 
 def table(side, rng, rows):
