@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxtrunc.sae.largest import largest
+from jaxtrunc.sae.largest import few_rows_at_a_time, largest
 
 
 def by_sorting(values: np.ndarray, count: int) -> np.ndarray:
@@ -28,13 +28,15 @@ def some() -> dict[str, np.ndarray]:
 def test_equals_a_stable_sort_along_rows_and_over_all(count):
     for name, values in some().items():
         assert np.array_equal(largest(jnp.asarray(values), count), by_sorting(values, count)), name
+        assert np.array_equal(few_rows_at_a_time(jnp.asarray(values), count), by_sorting(values, count)), name
         over_all = by_sorting(values.reshape(-1), count).reshape(values.shape)
         assert np.array_equal(largest(jnp.asarray(values), count, axis=None), over_all), name
 
 
-def test_the_mask_has_no_gradient_but_lets_that_of_the_values_through():
+@pytest.mark.parametrize("chosen", [largest, few_rows_at_a_time])
+def test_the_mask_has_no_gradient_but_lets_that_of_the_values_through(chosen):
     values = jnp.asarray(some()["distinct"])
-    slope = jax.grad(lambda v: jnp.sum(jnp.where(largest(v, 5), v, 0)))(values)
+    slope = jax.grad(lambda v: jnp.sum(jnp.where(chosen(v, 5), v, 0)))(values)
     assert np.array_equal(slope, by_sorting(np.asarray(values), 5))
 
 
