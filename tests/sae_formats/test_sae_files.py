@@ -135,3 +135,14 @@ def test_a_file_in_the_hub_cache_is_followed_into_its_blobs(tmp_path):
     (folder / "sae_weights.safetensors").rename(blob)
     (folder / "sae_weights.safetensors").symlink_to(blob)
     assert load_sae(folder).n == files.N
+
+
+def test_another_k_makes_another_autoencoder_of_the_same_weights(tmp_path):
+    folder = files.WRITERS["topk"](tmp_path, ARRAYS)
+    before = load_sae(folder)
+    text = (folder / "cfg.json").read_text()
+    assert f'"k": {before.k}' in text
+    (folder / "cfg.json").write_text(text.replace(f'"k": {before.k}', f'"k": {before.k + 1}'))
+    after = load_sae(folder)
+    assert after.k != before.k and after.facts["id"] != before.facts["id"]
+    assert after.facts["id"] == load_sae(folder).facts["id"]

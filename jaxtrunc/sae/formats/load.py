@@ -1,5 +1,6 @@
 """A directory → an autoencoder: which format it is, whether it belongs to the site that is asked for, and its decoder's norm."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,9 +30,15 @@ def load_sae(directory: Path, *, site: Site | None = None, fold: bool = True) ->
     if site is not None:
         _check_site(directory, sae, site)
     facts = sae.facts | ({"site": str(site)} if site else {})
-    facts |= {"format": name, "id": f"sha256:{sha256(directory / FORMATS[name].FILES[-1])}"}
+    facts |= {"format": name, "id": _identity(directory, FORMATS[name].FILES)}
     sae = replace(sae, meta=tuple(sorted(facts.items())))
     return fold_decoder_norm(sae) if fold else sae
+
+
+def _identity(directory: Path, files: tuple[str, ...]) -> str:
+    """Of settings and weights: another k makes another autoencoder of the same weights."""
+    digests = "".join(sha256(directory / file) for file in files)
+    return f"sha256:{hashlib.sha256(digests.encode()).hexdigest()}"
 
 
 def _check_site(directory: Path, sae: SAE, site: Site) -> None:
