@@ -6,6 +6,7 @@ computed once per model.
 """
 
 import dataclasses
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,10 @@ from jaxtrunc.core.mesh import batch_divisor, batch_sharding, place, replicated,
 from jaxtrunc.core.trees import Params
 from jaxtrunc.data import PackedBatch
 from jaxtrunc.evals.evalset import EvalSet
-from jaxtrunc.models import DecoderConfig, Execution, head_logits, hidden_states, prefix_cache
+from jaxtrunc.models import DecoderConfig, Execution, head_logits, hidden_states, layers_apart, prefix_cache
 
 Packed = tuple[Any, ...]  # tokens, segments, ends and slots of a batch, placed
+Weights = tuple[Params, Params]  # all, and what the head reads
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Scorer:
     def __init__(self, cfg: DecoderConfig, execution: Execution, mesh: Mesh | None = None):
         self._cfg, self._execution, self._mesh = cfg, dataclasses.replace(execution, mesh=mesh), mesh
         self.compilations = 0
+        self._head: tuple[weakref.ref, Params] | None = None
         everywhere = None if mesh is None else replicated(mesh)
         self._keep = jax.jit(self._prefix)
         self._last = jax.jit(self._last_position, out_shardings=everywhere)
@@ -62,49 +65,63 @@ class Scorer:
 
     def score(self, params: Params, eval_set: EvalSet) -> Scores:
         """Scores of every example, in the order of the split, whatever the batches."""
-        found = self._verbalizer(params, eval_set) if eval_set.scoring == "verbalizer" else self._likelihood(params, eval_set)
+        weights = self._weights(params)
+        found = self._verbalizer(weights, eval_set) if eval_set.scoring == "verbalizer" else self._likelihood(weights, eval_set)
         return found if eval_set.pooling is None else Scores(eval_set.pooling.apply(found.scores), found.mass)
 
-    def _verbalizer(self, params: Params, eval_set: EvalSet) -> Scores:
+    def _weights(self, params: Params) -> Weights:
+        """The parameters as the programs take them, and the head's alone; on the CPU in the dtype in which products read them."""
+        name = "embed" if self._cfg.tie_embeddings else "lm_head"
+        head = {name: params[name]}
+        if self._mesh is not None or self._execution.scans:
+            return params, head
+        (leaf,), dtype = jax.tree.leaves(head), jnp.dtype(self._execution.compute_dtype)
+        if leaf.dtype != dtype:
+            if self._head is None or self._head[0]() is not leaf:  # most levels have the same head
+                self._head = weakref.ref(leaf), jax.tree.map(lambda leaf: leaf.astype(dtype), head)
+            head = self._head[1]
+        return layers_apart(params, dtype), head
+
+    def _verbalizer(self, weights: Weights, eval_set: EvalSet) -> Scores:
         label_ids = np.array([ids[0] for ids in eval_set.continuations], np.int32)
-        past = self._past(params, eval_set)
-        logits, mass = zip(*[self._last(params, past, self._placed(batch), label_ids) for batch in eval_set.batches], strict=True)
+        past = self._past(weights, eval_set)
+        logits, mass = zip(*[self._last(weights, past, self._placed(batch), label_ids) for batch in eval_set.batches], strict=True)
         return Scores(_scatter(eval_set, logits, len(eval_set)), _scatter(eval_set, mass, len(eval_set)))
 
-    def _likelihood(self, params: Params, eval_set: EvalSet) -> Scores:
+    def _likelihood(self, weights: Weights, eval_set: EvalSet) -> Scores:
         classes = len(eval_set.continuations)
-        past = self._past(params, eval_set)
-        outputs = [self._labels(params, past, self._placed(batch), *self._place(targets))
+        past = self._past(weights, eval_set)
+        outputs = [self._labels(weights, past, self._placed(batch), *self._place(targets))
                    for batch, targets in _with_targets(eval_set)]
         total = _scatter(eval_set, outputs, len(eval_set) * classes).reshape(-1, classes)
         sizes = np.array([len(ids) for ids in eval_set.continuations], np.float32)
         scores = total / sizes if eval_set.scoring == "likelihood_per_token" else total
         return Scores(scores, np.exp(total).sum(axis=1))
 
-    def _past(self, params: Params, eval_set: EvalSet) -> Any:
+    def _past(self, weights: Weights, eval_set: EvalSet) -> Any:
         """Keys and values of what all prompts begin with; None where they begin with nothing in common."""
-        return self._keep(params, np.array(eval_set.prefix, np.int32)) if eval_set.prefix else None
+        return self._keep(weights[0], np.array(eval_set.prefix, np.int32)) if eval_set.prefix else None
 
     def _prefix(self, params: Params, tokens: Int[Array, " P"]) -> Any:
         self.compilations += 1
         return prefix_cache(params, self._cfg, tokens, self._execution)
 
     def _last_position(
-        self, params: Params, past: Any, packed: Packed, label_ids: Int[Array, " C"]
+        self, weights: Weights, past: Any, packed: Packed, label_ids: Int[Array, " C"]
     ) -> tuple[Float[Array, "N C"], Float[Array, " N"]]:
         """Logits of the label tokens at the last prompt position, and their share of the probability there."""
         self.compilations += 1
-        last = self._before(params, past, packed, jnp.zeros(1, jnp.int32))
-        logits = head_logits(params, self._cfg, last[:, 0], None, self._execution)  # (N, V)
+        last = self._before(weights[0], past, packed, jnp.zeros(1, jnp.int32))
+        logits = head_logits(weights[1], self._cfg, last[:, 0], None, self._execution)  # (N, V)
         restricted = logits[:, label_ids]
         share = jax.nn.logsumexp(restricted, axis=1) - jax.nn.logsumexp(logits, axis=1)
         return restricted, jnp.exp(share)
 
-    def _label_positions(self, params: Params, past: Any, packed: Packed, targets: Int[Array, "N M"]) -> Float[Array, " N"]:
+    def _label_positions(self, weights: Weights, past: Any, packed: Packed, targets: Int[Array, "N M"]) -> Float[Array, " N"]:
         """Log-probability of the label string that ends each sequence; `targets` holds its tokens, −1 before them."""
         self.compilations += 1
-        chosen = self._before(params, past, packed, jnp.arange(-targets.shape[1], 0))  # the position that predicts each target
-        logits = head_logits(params, self._cfg, chosen, None, self._execution)
+        chosen = self._before(weights[0], past, packed, jnp.arange(-targets.shape[1], 0))  # the position that predicts each target
+        logits = head_logits(weights[1], self._cfg, chosen, None, self._execution)
         picked = jnp.take_along_axis(logits, jnp.maximum(targets, 0)[:, :, None], axis=2)[:, :, 0]
         gains = picked - jax.nn.logsumexp(logits, axis=2)
         return jnp.where(targets >= 0, gains, 0.0).sum(axis=1)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxtrunc.core.mesh import rows_apart
+from jaxtrunc.models.apart import of_layer
 from jaxtrunc.models.config import DecoderConfig, Execution
 from jaxtrunc.models.visits import Visits, as_it_is
 
@@ -60,7 +61,7 @@ def run_layers(layers: Any, x: jax.Array, view: View, execution: Execution, *, p
     """Apply the one block function L times, by `lax.scan` or by an unrolled loop over the stacked slices.
 
     Args:
-      layers: a `Block` whose leaves are stacked.
+      layers: a `Block` whose leaves are stacked, or apart where it is unrolled.
       at: x comes back (B,Q,D) at these positions. Unrolled, the last layer computes nothing but what they need.
       keep: return the keys and values of every layer.
       depth: stop after so many layers. Scanned, this way has no efficient gradient.
@@ -74,7 +75,7 @@ def run_layers(layers: Any, x: jax.Array, view: View, execution: Execution, *, p
         return Passed(pick(x, at), kept, seen)
     count, seen, each = depth or len(view.choice), {}, []
     for layer in range(count):
-        entry = jax.tree.map(lambda leaf, i=layer: leaf[i], (layers, view.choice, past))
+        entry = of_layer((layers, view.choice, past), layer)
         only = at if layer == count - 1 and visits is None else None  # a visitor sees whole rows
         (x, seen), kept = checked(partial(step, layer=layer))((x, seen), entry, only)
         each.append(kept)

@@ -39,6 +39,7 @@ class LevelWeights:
         self._uncut = flatten(load({path: leaf for path, leaf in kept.items() if path not in self._cut}, mesh))
         self._rebuild = spectral.Reconstructor(decomposition, pair.base.leaves, pair.ft.leaves, residual=residual,
                                                only=None if jax.process_count() == 1 else self._is_mine)
+        self._lent: dict[str, jax.Array] = {}
 
     @property
     def cfg(self) -> DecoderConfig:
@@ -70,8 +71,12 @@ class LevelWeights:
     def at(self, level: spectral.Level, dtype: str = EXACT, *, exact: bool = False) -> Applied:
         """W(k) of every cut matrix, everything else as `residual` says; in float32, whatever dtype products will read it in.
 
+        The arrays live until the next level is asked for, which takes their place.
         With `exact`, rebuilt from all its components at once, and the fact `drift` says how far the sum over levels was off.
         """
+        for leaf in self._lent.values():
+            leaf.delete()  # on the CPU it is the memory that this level is written into: who still read it would be told
+        self._lent = {}
         weights = self._rebuild.weights(level, exact=exact)
         if weights.skipped_reason:
             return Applied({}, skipped=weights.skipped_reason)
@@ -93,8 +98,8 @@ class LevelWeights:
     def _placed(self, weights: spectral.Weights) -> dict[str, jax.Array]:
         if jax.process_count() > 1:
             return {path: self._assembled(path, weights) for path in self._cut}
-        # The reconstruction writes the next level into the same buffers; on CPU `may_alias=False` shares aligned ones all the same.
-        return {path: jax.device_put(leaf.copy(), self._places[path]) for path, leaf in weights.leaves.items()}
+        self._lent = {path: jax.device_put(leaf, self._places[path], may_alias=True) for path, leaf in weights.leaves.items()}
+        return self._lent
 
     def _assembled(self, path: str, weights: spectral.Weights) -> jax.Array:
         """A cut leaf from the shares of all processes; what is not cut of it comes from the file."""

@@ -12,7 +12,7 @@ from jaxtrunc.spectral.chains import Chain
 from jaxtrunc.spectral.cuts import Cut
 from jaxtrunc.spectral.decomposition import MatrixSVD
 from jaxtrunc.spectral.running import Factors, RunningSum, blocks_of
-from jaxtrunc.spectral.view import content_hash, delta, read_matrix, release
+from jaxtrunc.spectral.view import content_hash, delta, read_matrix, release, upright
 
 Blocks = Iterator[tuple[slice, np.ndarray]]
 
@@ -94,17 +94,20 @@ class Rebuilder:
         return self._factors
 
     def _long_and_short(self) -> Factors:
-        update, basis = delta(self._base, self._ft, self.svd.ref), self.svd.basis.astype(np.float64, copy=False)
-        tall = update if self.svd.side == "out" else update.T
-        long = np.empty((basis.shape[1], len(tall)), np.float32)
-        for start in range(0, len(tall), ROWS):
-            long[:, start:start + ROWS] = basis.T @ tall[start:start + ROWS].T.astype(np.float64)
+        before, after, basis = self._read(self._base), self._read(self._ft), self.svd.basis.astype(np.float64, copy=False)
+        if self.svd.side == "in":
+            before, after = before.T, after.T
+        long = np.empty((basis.shape[1], len(after)), np.float32)
+        for start in range(0, len(after), ROWS):
+            rows = slice(start, start + ROWS)
+            update = after[rows].astype(np.float32, copy=False) - before[rows].astype(np.float32, copy=False)
+            long[:, rows] = basis.T @ update.T.astype(np.float64)
         short = np.ascontiguousarray(basis.T, dtype=np.float32)
         return (long, short) if self.svd.side == "out" else (short, long)
 
     def _base_rows(self) -> np.ndarray:
         if self._upright is None:
-            self._upright = np.ascontiguousarray(self._read(self._base))
+            self._upright = upright(self._read(self._base))
             self._check(self._upright, self.svd.base_hash, "base")
             release(self._base[self.svd.ref.path], self.svd.ref)
         return self._upright

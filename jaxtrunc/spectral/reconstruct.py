@@ -1,6 +1,8 @@
 """Weights at a level, for all matrices: W(k) = W_base + c·ΔW(g) in float32, without another decomposition."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +18,8 @@ from jaxtrunc.spectral.operators import find_operator
 from jaxtrunc.spectral.rebuild import Rebuilder
 from jaxtrunc.spectral.roundoff import Roundoff, cast_error, roundoff
 from jaxtrunc.spectral.view import MatrixRef, writable_matrix
+
+ALIGNMENT = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,20 +139,34 @@ class Reconstructor:
                           else np.empty(rebuilder.svd.shape, np.float32) for name, rebuilder in self._rebuilders.items()}
 
     def _residual_leaves(self) -> dict[str, np.ndarray]:
-        """Every touched leaf with its residual value, so that unselected parts of it are right from the start."""
-        refs = {svd.ref.path: svd.ref for svd in self._decomposition.matrices.values()}
-        return {path: whole_leaf(self._rest[path], ref.view.batch_axes) for path, ref in refs.items()}
+        """Every touched leaf; one that is not rebuilt as a whole with its residual value, so that the rest of it is right."""
+        refs = [svd.ref for svd in self._decomposition.matrices.values()]
+        rebuilt: Counter[str] = Counter()
+        for ref in refs:
+            rebuilt[ref.path] += math.prod(ref.shape)
+        leaves = {ref.path: (aligned_empty(self._rest[ref.path].shape), ref.view.batch_axes) for ref in refs}
+        for path, (out, batch_axes) in leaves.items():
+            if rebuilt[path] < out.size:
+                fill(out, self._rest[path], batch_axes)
+        return {path: out for path, (out, _) in leaves.items()}
 
 
-def whole_leaf(leaf: Any, batch_axes: int) -> np.ndarray:
-    """A float32 copy of a leaf, C-ordered."""
+def aligned_empty(shape: Sequence[int]) -> np.ndarray:
+    """Float32, C-ordered, on a boundary from which XLA's CPU backend reads an array without a copy."""
+    size = 4 * math.prod(shape)
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start:start + size].view(np.float32).reshape(shape)
+
+
+def fill(out: np.ndarray, leaf: Any, batch_axes: int) -> None:
+    """Put a leaf into a C-ordered array."""
     if hasattr(leaf, "__array__"):
-        return np.array(leaf, dtype=np.float32, order="C")
-    out = np.empty(leaf.shape, np.float32)
+        out[...] = np.asarray(leaf)
+        return
     entries = out.reshape(-1, *out.shape[batch_axes:], copy=False)
     for index in range(len(entries)):
         entries[index] = leaf[index]
-    return out
 
 
 def _checked(spectrum: Spectrum, gains: np.ndarray) -> np.ndarray:

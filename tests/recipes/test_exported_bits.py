@@ -21,13 +21,17 @@ def run(pair, tmp_path_factory):
     return run
 
 
-@pytest.fixture(scope="module")
-def swept(run) -> dict[Level, dict[str, np.ndarray]]:
-    """Copies of the tensors of every level, in the order of a sweep: each starts from what the one before left."""
+def opened(run):
     opened = open_run(run, "decomposition", "decompose")
     found = recall_pair(opened)
     decomposition = stored_decomposition(opened, found)
-    weights = LevelWeights(found, decomposition, "ft", None)
+    return found, decomposition, LevelWeights(found, decomposition, "ft", None)
+
+
+@pytest.fixture(scope="module")
+def swept(run) -> dict[Level, dict[str, np.ndarray]]:
+    """Copies of the tensors of every level, in the order of a sweep: each starts from what the one before left."""
+    found, decomposition, weights = opened(run)
     levels = plan_levels(decomposition, ["top_k", "random_k"], [1, 7, 16, 40], seeds=(0, 1), match_norm=True)
     return {level: {name: np.array(tensor) for name, tensor in to_hf(found.cfg, weights.at(level).params)} for level in levels}
 
@@ -46,3 +50,12 @@ def test_an_export_has_the_bits_that_were_evaluated(swept, run, pair, jaxtrunc, 
         assert tensor.dtype == np.float32 and tensor.tobytes() == evaluated[name].tobytes(), name
     ft = load_file(pair.ft / "model.safetensors")
     assert sum(not np.array_equal(exported[name], ft[name]) for name in ft) == sum("proj.weight" in name for name in ft) == 28
+
+
+def test_a_level_takes_the_place_of_the_one_before(run):
+    """Its arrays share the memory that the next is written into: whoever still reads them is told."""
+    *_, weights = opened(run)
+    first, second = (weights.at(Level("top_k", k=k)).params["layers"]["mlp"]["up_proj"]["kernel"] for k in (3, 7))
+    with pytest.raises(RuntimeError, match="deleted"):
+        first.sum()
+    assert np.isfinite(second).all()
