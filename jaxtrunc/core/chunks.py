@@ -1,15 +1,15 @@
-"""A matrix too long to be held at once, worked on some rows at a time, a thread per core."""
+"""Work for threads whose results come in order; a matrix too long to be held at once, some rows at a time."""
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 CHUNK = 4096
-Result = TypeVar("Result")
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 class Rows(Protocol):
@@ -38,21 +38,22 @@ def core_count() -> int:
 def each_chunk(rows: Rows, work: Callable[[int, np.ndarray], Result], chunk: int = CHUNK) -> Iterator[Result]:
     """`work(start, rows[start:start + chunk])` for every chunk, in order, however many cores compute them.
 
-    Few results wait at a time. The order, and so every sum that a caller makes of them, does not depend on the machine.
+    The order, and so every sum that a caller makes of the results, does not depend on the machine.
     """
+    starts = range(0, rows.shape[0], chunk)
+    return in_threads(lambda start: work(start, np.asarray(rows[start : start + chunk])), starts, core_count())
+
+
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """`work(item)` of every item, in order; few results wait at a time."""
     waiting: deque[Future[Result]] = deque()
-    workers = core_count()
     pool = ThreadPoolExecutor(workers)
     try:
-        for start in range(0, rows.shape[0], chunk):
-            waiting.append(pool.submit(_one, rows, work, start, chunk))
+        for item in items:
+            waiting.append(pool.submit(work, item))
             if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _one(rows: Rows, work: Callable[[int, np.ndarray], Result], start: int, chunk: int) -> Result:
-    return work(start, np.asarray(rows[start : start + chunk]))

@@ -1,15 +1,14 @@
 """Tensor after tensor through a merge: those of no matrix one by one, matrices by a pool of threads or a mesh of devices."""
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxtrunc.core.chunks import core_count
+from jaxtrunc.core.chunks import core_count, in_threads
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.merge.devices import merge_stack
 from jaxtrunc.merge.entries import Merged, facts, magnitudes, merge_entries
@@ -83,17 +82,7 @@ def _pooled(tasks: Sequence[Task], opened: Opener, settings: MergeSettings, budg
         inputs.release()
         return task.slot, merged
 
-    waiting: deque[Future[tuple[Slot, Merged]]] = deque()
-    pool = ThreadPoolExecutor(workers)
-    try:
-        for task in tasks:
-            waiting.append(pool.submit(work, task))
-            if len(waiting) > workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return in_threads(work, tasks, workers)
 
 
 def _stacked(tasks: Sequence[Task], opened: Opener, settings: MergeSettings, mesh: Mesh) -> Iterator[tuple[Slot, Merged]]:

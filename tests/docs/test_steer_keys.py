@@ -1,24 +1,20 @@
 """docs/steer.md: every key of `jaxtrunc steer`, in order, with the type and the default that the program has; its commands."""
 
-import dataclasses
 import re
-import typing
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from test_config_page import rows, type_in_words
+from key_tables import agrees_with_the_program, tables
 
 from jaxtrunc.cli import main
-from jaxtrunc.config import from_mapping, read_config
+from jaxtrunc.config import read_config
 from jaxtrunc.core.jsonio import read_json
 from jaxtrunc.recipes.steer.config import SteerConfig
 from jaxtrunc.recipes.steer.settings import ConstraintSettings, PrimarySettings, SiftSettings, SteerTraining
 from jaxtrunc.recipes.steer.task import TaskSettings
 from jaxtrunc.recipes.steer.tasks import TASKS
 from jaxtrunc.steer import Schedule, Window
-from jaxtrunc.train.settings import TrainSettings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "steer.md").read_text()
@@ -31,29 +27,14 @@ COMMANDS = [line.split()[1:] for line in re.findall(r"^jaxtrunc steer .*$", PAGE
 FEW = ["train.max_steps=2", "train.epochs=1"]
 
 
-def tables() -> list[tuple[str, str]]:
-    return [(heading, text) for heading, text in re.findall(r"^### (.*?)\n(.*?)(?=^##|\Z)", PAGE, re.M | re.S) if rows(text)]
-
-
-def shown(schema: Any) -> list[str]:
-    usual = {field.name: field.default for field in dataclasses.fields(TrainSettings)} if schema is SteerTraining else {}
-    return [field.name for field in dataclasses.fields(schema) if field.name not in usual or usual[field.name] != field.default]
-
-
 def test_the_page_has_these_tables():
-    assert [heading for heading, _ in tables()] == [heading for heading, _ in TABLES]
+    assert [heading for heading, _ in tables(PAGE, "###")] == [heading for heading, _ in TABLES]
 
 
 @pytest.mark.parametrize("place", range(len(TABLES)), ids=[heading.strip("`") for heading, _ in TABLES])
 def test_keys_types_and_defaults_are_those_of_the_program(place):
-    schema: Any = TABLES[place][1]
-    page, needed = rows(tables()[place][1]), NEEDED.get(schema, {})
-    assert list(page) == shown(schema)
-    hints = typing.get_type_hints(schema)
-    assert {key: kind for key, (kind, _) in page.items()} == {key: type_in_words(hints[key]) for key in page}
-    assert {key for key, (_, default) in page.items() if default == "required"} == set(needed)
-    defaults = {key: yaml.safe_load(default.strip("`")) for key, (_, default) in page.items() if default != "required"}
-    assert from_mapping(schema, needed | defaults, "page") == from_mapping(schema, needed, "program")
+    schema = TABLES[place][1]
+    agrees_with_the_program(tables(PAGE, "###")[place][1], schema, NEEDED.get(schema, {}))
 
 
 def test_every_task_and_config_is_named():
