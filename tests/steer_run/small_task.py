@@ -11,8 +11,9 @@ from jaxtrunc.recipes.steer.rows import answer_table
 from jaxtrunc.recipes.steer.task import SteerTask
 from jaxtrunc.steer.losses import cross_entropy
 
-CONFIG = DecoderConfig(family="llama", vocab_size=32, hidden_size=16, intermediate_size=24, num_layers=2, num_heads=2,
-                       num_kv_heads=1, head_dim=8, max_positions=32, rms_norm_eps=1e-5, rope=RopeConfig(10_000.0),
+# All matrices of one shape: SIFT compiles a loop for each.
+CONFIG = DecoderConfig(family="llama", vocab_size=32, hidden_size=16, intermediate_size=16, num_layers=2, num_heads=2,
+                       num_kv_heads=2, head_dim=8, max_positions=32, rms_norm_eps=1e-5, rope=RopeConfig(10_000.0),
                        tie_embeddings=True)
 SIDES = {"unlearn": {"forget": ("forget",), "retain": ("retain",)}, "speech": {"rows": ("",)},
          "safety": {"pairs": ("chosen", "rejected"), "helpful": ("helpful",)},

@@ -40,7 +40,7 @@ def summed_log_probs(task, arrays, side):
     return np.where(labels >= 0, picked, 0).sum(1), (labels >= 0).sum(1)
 
 
-@pytest.mark.parametrize("kind", ["unlearn", "safety", "hallucination"])
+@pytest.mark.parametrize("kind", ["unlearn", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("safety", "hallucination"))])
 def test_first_losses_are_those_of_the_reference(kind, tmp_path, lines):
     """At the reference itself a preference loss knows nothing; all others are means over answer tokens, times their weights."""
     task = small_task(kind)
@@ -55,6 +55,7 @@ def test_first_losses_are_those_of_the_reference(kind, tmp_path, lines):
     np.testing.assert_allclose([found["primary"], found["constraint"]], [expected[0], 3 * expected[1]], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_adamw_on_the_sum_is_adamw_on_the_summed_loss(tmp_path):
     task, train = small_task(), dataclasses.replace(QUICK, scope="all", max_steps=3)
     found = steer_run(task, config("adamw", train), tmp_path, resume=False).params
@@ -70,6 +71,7 @@ def test_adamw_on_the_sum_is_adamw_on_the_summed_loss(tmp_path):
         np.testing.assert_allclose(flatten(found)[path], leaf, atol=3e-5, err_msg=path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sift", "adamw"])
 def test_two_micro_batches_are_one_batch(method, tmp_path):
     """Every row has as many answer tokens as any other, so that the mean of two means is the mean of all."""
@@ -89,6 +91,7 @@ def test_runs_that_differ_in_seed_and_rate_share_their_program(tmp_path):
     assert other.program is not jobs[0].program
 
 
+@pytest.mark.slow
 def test_the_rate_of_adam_leaves_is_its_own(tmp_path):
     """In the first step AdamW moves every entry by its rate, whatever the gradient."""
     train = dataclasses.replace(QUICK, scope="all", max_steps=1, adam_learning_rate=3e-4)
@@ -110,6 +113,7 @@ def test_clipping_scales_both_by_one_factor():
     np.testing.assert_allclose(np.concatenate(seen[0]), [0.6, 0, 0, 0.8], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_sift_settings_reach_the_optimiser(tmp_path, lines):
     """Confined to one matrix and one step, always on: it fires there and nowhere else."""
     name = "layers/mlp/down_proj/kernel[1]"
@@ -128,11 +132,12 @@ def test_presets_give_way_to_what_is_said():
     assert config(sift={"when": {"start": 3, "every": 2}}).sift_settings().when == Schedule(3, None, 2)
 
 
+@pytest.mark.slow
 def test_rmu_moves_states_towards_the_vector_and_holds_the_others(tmp_path, lines):
     train = dataclasses.replace(QUICK, learning_rate=3e-2, max_steps=20)
     steer_run(small_task(), config(train=train, primary=PrimarySettings("rmu", c=2.0)), tmp_path, resume=False)
     found = lines(tmp_path)
-    assert found[0]["constraint"] == 0 and found[-1]["constraint"] > 0, "nothing has moved before the first step"
+    assert found[0]["constraint"] < 1e-12 < found[-1]["constraint"], "nothing has moved before the first step"
     assert found[-1]["primary"] < found[0]["primary"]
 
 

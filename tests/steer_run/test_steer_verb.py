@@ -61,6 +61,7 @@ def test_a_finished_run_is_left_alone(finished, steer):
     assert code == 2 and "another method" in said
 
 
+@pytest.mark.slow
 def test_a_rival_leaves_cosines_of_gradients(steer, tmp_path):
     code, said = steer(BASE | {"method": "muon", "combine": "pcgrad"})
     assert code == 0, said
@@ -70,6 +71,7 @@ def test_a_rival_leaves_cosines_of_gradients(steer, tmp_path):
         assert file["cos"].shape == (3, MATRICES) and "fired" not in file and np.isfinite(file["cos"]).all()
 
 
+@pytest.mark.slow
 def test_what_is_proposed_can_be_given_back(steer, tmp_path):
     """A matrix proposed by a run with Muon is one that a second run can be confined to."""
     longer = BASE | {"task": {"name": "small", "data": "speech"}, "train": BASE["train"] | {"max_steps": 6}}

@@ -20,7 +20,7 @@ class PrimarySettings:
       weight: multiplies it; null: 2 for unlikelihood, else 1.
       beta: of npo and dpo; null: 0.1 and 0.01.
       c: of rmu: length of the vector that states are moved to.
-      layer: of rmu, whose states are moved; null: the last layer that SIFT's `where` names in the preset unlearn, 7 of 32.
+      layer: of rmu: whose output is moved; null: the one a quarter up, as layer 7 of 32.
       max_ce: of unlikelihood: cross-entropy from which on there is no further push (nats).
     """
 

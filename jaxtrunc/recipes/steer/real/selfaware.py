@@ -12,7 +12,8 @@ from jaxtrunc.recipes.steer.task import Direction, Split, SteerTask, TaskSetting
 
 ABSTENTION = "I don't know. Nobody can say."
 HELD_OUT = 100  # questions of each kind for each split
-BETTER: Mapping[str, Direction] = {"fabricated": "lower", "answer_nll": "lower", "needless_abstention": "lower"}
+BETTER: Mapping[str, Direction] = {"fabricated": "lower", "fabrication_margin": "lower", "answer_nll": "lower",
+                                   "needless_abstention": "lower"}
 Pairs = Sequence[tuple[str, str]]
 
 
@@ -20,7 +21,8 @@ def selfaware(settings: TaskSettings, here: Path, place: Path) -> SteerTask:
     """Unanswerable questions of DATA/selfaware with another question's answer as the unsupported span, and what should be said.
 
     `fabricated` is the share of unanswerable questions for which such an answer is likelier per token than the abstention,
-    `needless_abstention` the share of answerable ones for which the right answer is less likely than it.
+    `fabrication_margin` the mean of that difference (nats), `needless_abstention` the share of answerable ones for which the right
+    answer is less likely.
     """
     del place
     path, talk = data_directory(settings, here) / "selfaware/questions.jsonl.gz", open_talk(settings, here)
@@ -36,6 +38,7 @@ def selfaware(settings: TaskSettings, here: Path, place: Path) -> SteerTask:
     def metrics(params: Params, split: Split) -> dict[str, float]:
         (invented, abstained), (right, needless) = ([talk.said(params, table) for table in pair] for pair in asked[split])
         return {"fabricated": float((invented.each > abstained.each).mean()),
+                "fabrication_margin": float((invented.each - abstained.each).mean()),
                 "answer_nll": float(-right.log_prob.sum() / right.tokens.sum()),
                 "needless_abstention": float((needless.each > right.each).mean())}
 
