@@ -67,14 +67,15 @@ def measure(tiny: bool) -> Report:
 
 def notes(measured: dict[str, float | None], depths: tuple[int, int]) -> list[str]:
     """What the tables leave out."""
-    told = ", ".join(f"{dtype}: {measured[f'evaluations_{dtype}'] or 0:.2f} plain evaluations for the twelve evaluations alone and "
-                     f"{measured[f'careful_{dtype}'] or 0:.2f} careful ones for all" for dtype in NAMES)
+    told = ", ".join(f"{dtype} {measured[f'careful_{dtype}'] or 0:.2f}" for dtype in NAMES)
     return [
         f"Measured at {depths[0]} and {depths[1]} layers with the whole vocabulary; a line through both gives {LAYERS}, round by "
         "round.",
-        f"Of the sweep: {told}.",
-        f"Rebuilding a level costs the same however many prompts there are, {PROMPTS} here: with more of them a sweep comes "
-        "nearer to the figure of the evaluations alone.",
+        "Targets: the prototype's figures were twelve evaluations over one plain evaluation, without the rebuilding; that is the "
+        "line of the evaluations. The stricter line adds the rebuilding of every level, and in bfloat16 what is recorded of the "
+        "rounding of its weights. That costs the same however many prompts there are, "
+        f"{PROMPTS} here: with more of them a sweep comes nearer to the evaluations alone.",
+        f"Evaluations and rebuilding in units of a careful evaluation: {told}.",
         "transformers runs in inference mode with the faster of eager and sdpa attention and, in bfloat16, the faster of weights "
         "in bfloat16 and autocast, chosen at the start and named in the table. Errors are of the label logits against "
         "transformers in float32, over the largest of them."]
