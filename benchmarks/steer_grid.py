@@ -18,20 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from steering.cells import (
-    ABLATIONS,
-    METHODS,
-    SEEDS,
-    TASKS,
-    TUNING_SEED,
-    Cell,
-    ablation,
-    other_rates,
-    other_weights,
-    random_gate,
-    tuning,
-)
-from steering.cells import tests as test_cells
+from steering import cells
+from steering.cells import BASELINE, METHODS, TASKS, Cell
 from steering.numbers import chosen_rate, fired_share
 from suite import machine
 
@@ -44,6 +32,8 @@ WORK, COLLECTED = ROOT / "runs" / "steer_grid", ROOT / "benchmarks" / "results" 
 ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
          "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(WORK / "compiled"),
          "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
+# A weight is compiled for itself and costs the more; these are run as long as there is time.
+MOST_WANTED = sorted(METHODS, key=lambda method: method not in (BASELINE, "sift"))
 Key = tuple[str, str]
 Results = dict[Cell, dict[str, Any]]
 
@@ -58,10 +48,11 @@ def main() -> None:
     started = time.monotonic()
     with ProcessPoolExecutor(asked.workers, multiprocessing.get_context("spawn"), set_quiet, (True,)) as pool:
         stage = partial(run_stage, pool)
-        stage("bases", make_base, {(task, str(seed)): (task, seed) for task in TASKS for seed in (TUNING_SEED, *SEEDS)})
+        stage("bases", make_base, {(task, str(seed)): (task, seed) for task in TASKS for seed in (cells.TUNING_SEED, *cells.SEEDS)})
         results, own = grid(stage)
-        further = {"learning rates": {key: (other_rates(*key, rate),) for key, rate in own.items()},
-                   "weights": {key: (other_weights(*key, rate),) for key, rate in own.items()},
+        further = {"learning rates": {key: (cells.other_rates(*key, rate),) for key, rate in own.items()},
+                   "weights": {(task, method): (cells.other_weights(task, method, own[task, method]),)
+                               for method in MOST_WANTED for task in TASKS},
                    "ablations": ablated(own, results)}
         for name, groups in further.items():
             results |= joined(stage(name, run_cells, groups, until=started + 60 * asked.minutes).values())
@@ -73,7 +64,7 @@ def grid(stage: Callable[..., dict[Key, Results]]) -> tuple[Results, dict[Key, f
     """Every method on every task; → results, chosen learning rates."""
     found = stage("grid", tuned_and_tested, {(task, method): (task, method) for task in TASKS for method in METHODS})
     results = joined(found.values())
-    return results, {key: chosen_rate(results, tuning(*key)) for key in found}
+    return results, {key: chosen_rate(results, cells.tuning(*key)) for key in found}
 
 
 def ablated(own: dict[Key, float], results: Results) -> dict[Key, tuple[list[Cell]]]:
@@ -81,8 +72,8 @@ def ablated(own: dict[Key, float], results: Results) -> dict[Key, tuple[list[Cel
     found = {}
     for task in TASKS:
         rate = own[task, "sift"]
-        gate = random_gate(fired_share([results[cell] for cell in test_cells(task, "sift", rate)]))
-        found |= {(task, name): (ablation(task, name, rate),) for name in (gate, *ABLATIONS)}
+        gate = cells.random_gate(fired_share([results[cell] for cell in cells.tests(task, "sift", rate)]))
+        found |= {(task, name): (cells.ablation(task, name, rate),) for name in (gate, *cells.ABLATIONS)}
     return found
 
 
@@ -115,15 +106,15 @@ def make_base(task: str, seed: int) -> bool:
 
 def tuned_and_tested(task: str, method: str) -> Results:
     """Each learning rate on the tuning seed, the best of them on all others."""
-    tuned = run_cells(tuning(task, method))
-    return tuned | run_cells(test_cells(task, method, chosen_rate(tuned, list(tuned))))
+    tuned = run_cells(cells.tuning(task, method))
+    return tuned | run_cells(cells.tests(task, method, chosen_rate(tuned, list(tuned))))
 
 
-def run_cells(cells: Iterable[Cell]) -> Results:
+def run_cells(wanted: Iterable[Cell]) -> Results:
     """One after the other in this process, so that they share what is compiled."""
     from steering.run import run_cell
 
-    return {cell: run_cell(cell, WORK / "cells", WORK / "bases") for cell in cells}
+    return {cell: run_cell(cell, WORK / "cells", WORK / "bases") for cell in wanted}
 
 
 def step_times(task: str) -> dict[str, list[float]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from steering import plots, words
-from steering.cells import ABLATIONS, BASELINE, FEWER_SEEDS, METHODS, RANDOM, SEEDS, TASKS, TITLES, Cell
+from steering.cells import ABLATIONS, BASELINE, FEWER_SEEDS, METHODS, RANDOM, RATES, SEEDS, TASKS, TITLES, Cell
 from steering.numbers import Difference, Found, Mean, against_baseline, difference, mean
 
 
@@ -51,8 +51,12 @@ def _verdicts(grid: Grid) -> list[str]:
         for metric, way in better(grid, task).items():
             for method, one in against_baseline(grid.results, grid.chosen, task, metric, way).items():
                 found[method].append(one.verdict)
-    return lines + [f"| {TITLES[method]} | " + " | ".join(str(said.count(kind)) for kind in ("better", "worse", "undecided")) + " |"
-                    for method, said in found.items()]
+    lines += [_row([TITLES[method], *(str(said.count(kind)) for kind in ("better", "worse", "undecided"))])
+              for method, said in found.items()]
+    ends = {end: sum(cells[0].rate == end for cells in grid.chosen.values()) for end in (min(RATES), max(RATES))}
+    return [*lines, "", f"Of the {len(grid.chosen)} chosen learning rates " + " and ".join(
+        f"{count} are the {'smallest' if end == min(RATES) else 'largest'} that was tried" for end, count in ends.items()) +
+        ": these methods might do better beyond it."]
 
 
 def _section(grid: Grid, task: str) -> list[str]:
@@ -67,7 +71,8 @@ def _section(grid: Grid, task: str) -> list[str]:
         lines.append(_row([TITLES[method], f"{cells[0].rate:g}", *values]))
     base = [_number(float(np.mean([grid.results[cell]["base"][name] for cell in grid.chosen[task, BASELINE]]))) for name in names]
     lines.append(_row(["*base model*", "", *base]))
-    return [*lines, "", f"![{task}: the two metrics over weights and learning rates](images/steer_{task}.png)", "", words.PLOT]
+    said = words.PLOT + _weights_note(_settings(grid, task))
+    return [*lines, "", f"![{task}: the two metrics over weights and learning rates](images/steer_{task}.png)", "", said]
 
 
 def _value(found: Mean, to_baseline: Difference | None) -> str:
@@ -97,6 +102,14 @@ def _settings(grid: Grid, task: str) -> dict[str, list[plots.Point]]:
     return found
 
 
+def _weights_note(settings: Mapping[str, Sequence[plots.Point]]) -> str:
+    """For which methods there was time to vary the weight, unless it was for all."""
+    varied = [TITLES[method] for method, points in settings.items() if any(cell.weight != 1 for cell, _ in points)]
+    if len(varied) == len(settings):
+        return ""
+    return f" The weight was varied for {', '.join(varied)} alone." if varied else " The weight was not varied here."
+
+
 def _fired(grid: Grid, task: str) -> np.ndarray:
     """(layers, steps) of SIFT with its gate, mean over seeds."""
     return np.mean([grid.results[cell]["fired"] for cell in grid.chosen[task, "sift"]], axis=0)
@@ -120,14 +133,16 @@ def _gates(grid: Grid) -> list[str]:
 
 def _ablations(grid: Grid) -> list[str]:
     """SIFT with one thing changed against SIFT itself, on the two metrics that are traded for each other."""
-    lines = ["", words.ABLATIONS,
-             "| task | changed | metric | SIFT | changed | difference |", "|---|---|---|---|---|---|"]
-    for task in TASKS:
-        names = [name for name in dict.fromkeys(cell.method for cell in grid.results if cell.task == task)
-                 if name in ABLATIONS or name.startswith(RANDOM)]
-        for name in names:
-            lines += [_ablation(grid, task, name, metric) for metric in list(better(grid, task))[:2]]
-    return lines
+    found = [_ablation(grid, task, name, metric) for task in TASKS for name in _changed(grid, task)
+             for metric in list(better(grid, task))[:2]]
+    head = ["", words.ABLATIONS, "| task | changed | metric | SIFT | changed | difference |", "|---|---|---|---|---|---|"]
+    return head + found if found else []
+
+
+def _changed(grid: Grid, task: str) -> list[str]:
+    """Ablations that there was time for."""
+    return [name for name in dict.fromkeys(cell.method for cell in grid.results if cell.task == task)
+            if name in ABLATIONS or name.startswith(RANDOM)]
 
 
 def _ablation(grid: Grid, task: str, name: str, metric: str) -> str:

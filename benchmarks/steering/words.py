@@ -21,7 +21,8 @@ whose validation split has the best mean of the two metrics that are traded for 
 so that more is better). Then it is run on seeds {SEEDS[0]} to {SEEDS[-1]} and measured on the test splits. A seed decides the
 world, the base model and the order of rows, so differences to the weighted sum with Muon are paired; they have 95 % t-intervals
 over the five seeds, not corrected for there being many of them. *Better* and *worse* are intervals without 0, everything else is
-undecided. SIFT: K = 4, threshold 0; always on: no threshold. It had no other tuning.
+undecided. A method that is better in one of the two traded metrics and worse in the other has moved along the front and not
+beyond it. SIFT: K = 4, threshold 0; always on: no threshold. It had no other tuning.
 """
 TASKS = {
     "unlearning": """NPO on the facts of a tenth of 60 subjects; cross-entropy on those of half of the others. `retain_accuracy` is
