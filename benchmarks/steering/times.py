@@ -22,7 +22,7 @@ class Steps:
         cell = Cell(task, method, 1e-3, 1.0, 0)
         self.job = steer_job(task_of(task, 0, cache), config_of(cell), directory)
         self.state = self.job.state
-        self.step = self.job.program.step(self.state, None)
+        self.step = self.job.program.compiled(self.state, None)
         self.rows: Any = itertools.cycle([dict(next(self.job.stream).arrays) for _ in range(4)])
 
     def __call__(self) -> float:
