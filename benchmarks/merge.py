@@ -39,7 +39,7 @@ ROUNDS = 1
 METHODS = {"linear": {}, "ties": {"density": 0.5}, "dare_linear": {"density": 0.5}, "tsv_merge": {}}
 OURS, THEIRS = "ours", "mergekit 0.1.5"
 RESIDENT = "resident memory over the start, × the largest tensor in float32"
-SUM = "Σ|w| of one matrix"
+SUM = "sum of magnitudes, one matrix"
 
 
 def measure(tiny: bool) -> Report:
