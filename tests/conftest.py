@@ -30,16 +30,17 @@ def shared_data() -> Path:
         pytest.skip("the folder ../shared/data with real data is not there")
     return folder
 
+
 @pytest.fixture(scope="session")
 def compilation_cache(tmp_path_factory):
-    """Compiled programs are kept while tests run, for those that compile the same ones."""
+    """Where compiled programs are kept while tests run, for those that compile the same ones, child processes among them."""
     import jax
 
-    settings = {"jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-                "jax_persistent_cache_min_compile_time_secs": 0}
+    directory = tmp_path_factory.mktemp("compiled")
+    settings = {"jax_compilation_cache_dir": str(directory), "jax_persistent_cache_min_compile_time_secs": 0}
     before = {name: getattr(jax.config, name) for name in settings}
     for name, value in settings.items():
         jax.config.update(name, value)
-    yield
+    yield directory
     for name, value in before.items():
         jax.config.update(name, value)

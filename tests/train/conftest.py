@@ -14,16 +14,8 @@ from jaxtrunc.models import Execution, init_params
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compilation_cache(tmp_path_factory):
+def compiled_once(compilation_cache):
     """Most tests here compile the same step; child processes read the cache too."""
-    directory = tmp_path_factory.mktemp("compiled")
-    settings = {"jax_compilation_cache_dir": str(directory), "jax_persistent_cache_min_compile_time_secs": 0}
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    yield directory
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 @pytest.fixture(scope="session")
