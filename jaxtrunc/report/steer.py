@@ -59,8 +59,8 @@ def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
     last = results["last"]
     found = [("steps", str(results["steps"])), ("fired share of matrices, mean over steps", number(results["fired_share"], 3))]
     names = {"primary": "primary loss in the last step", "constraint": "constraint in the last step", "cos_mean": "mean cosine",
-             "rank_used": "rank used where it fired", "sti": "interference before", "align_f": "alignment with the primary one",
-             "align_g": "alignment with the constraint"}
+             "rank_used": "rank used where it fired", "sti": "interference before it", "sti_after": "and after",
+             "align_f": "alignment with the primary momentum", "align_g": "alignment with the constraint's"}
     return found + [(text, number(last[name], 3)) for name, text in names.items()]
 
 

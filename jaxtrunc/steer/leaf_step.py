@@ -69,7 +69,7 @@ def after(plan: LeafPlan, start: Before, outcome: Outcome, dtype: Any, options: 
     direction = view.unstack(jnp.where(sound, outcome.direction, 0)).astype(dtype)
     basis_f, basis_g = (optax.MaskedNode() if basis is None else basis.reshape(*view.batch, view.m, -1)
                         for basis in (outcome.basis_f, outcome.basis_g))
-    measured = {"cos": start.seen.cos, "fired": start.pair.fire, "sti": outcome.sti, "rank_used": outcome.rank,
-                "align_f": outcome.align_f, "align_g": outcome.align_g, "skipped": ~start.seen.finite,
-                "over_budget": start.over_budget}
+    measured = {"cos": start.seen.cos, "fired": start.pair.fire, "sti": outcome.sti, "sti_after": outcome.sti_after,
+                "rank_used": outcome.rank, "align_f": outcome.align_f, "align_g": outcome.align_g,
+                "skipped": ~start.seen.finite, "over_budget": start.over_budget}
     return After(direction, mu_f, mu_g, basis_f, basis_g, measured)

@@ -22,6 +22,7 @@ class Metrics(NamedTuple):
       cos: Frobenius cosine of the two momenta; NaN where one is zero.
       fired: whether the shared orthogonal update was taken.
       sti: interference of the two before it; NaN where not fired.
+      sti_after: of the orthogonalised halves; more than rounding only where directions were dropped.
       rank_used: directions that were kept, at most 2K; 0 where not fired.
       align_f, align_g: ⟨M_i, O⟩ / ‖M_i‖_*; NaN where not fired.
       skipped: a momentum was not finite; nothing was changed.
@@ -31,6 +32,7 @@ class Metrics(NamedTuple):
     cos: Any
     fired: Any
     sti: Any
+    sti_after: Any
     rank_used: Any
     align_f: Any
     align_g: Any

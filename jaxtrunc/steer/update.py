@@ -28,10 +28,11 @@ class Pair(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The direction `(m, n)`, the bases to keep, and scalars: interference before, rank, ⟨M_i, O⟩ / ‖M_i‖_* of both."""
+    """The direction `(m, n)`, the bases to keep, and scalars: interference before and after, rank, ⟨M_i, O⟩ / ‖M_i‖_* of both."""
 
     direction: jax.Array
     sti: jax.Array
+    sti_after: jax.Array
     rank: jax.Array
     align_f: jax.Array
     align_g: jax.Array
@@ -53,8 +54,8 @@ def fired(pair: Pair, k: int, options: SiftOptions) -> Outcome:
     sigma = jnp.concatenate([bases_f.sigma * top_f, bases_g.sigma * top_g])
     align_f, align_g = (jnp.sum(m * direction) / bases.nuclear for m, bases in ((f, bases_f), (g, bases_g)))
     with jax.default_matmul_precision("highest"):
-        overlap = sti(u, sigma, v)
-    return _outcome(direction, pair, overlap, rank, align_f, align_g)
+        overlap, left_over = sti(u, sigma, v), sti(left.factor, sigma, right.factor)
+    return _outcome(direction, pair, overlap, left_over, rank, align_f, align_g)
 
 
 def unfired(pair: Pair, options: SiftOptions) -> Outcome:
@@ -93,8 +94,8 @@ def _refresh(pair: Pair, rounds: int) -> Pair:
     return pair._replace(basis_f=f, basis_g=g)
 
 
-def _outcome(direction: jax.Array, pair: Pair, overlap: Number = NAN, rank: Number = 0, align_f: Number = NAN,
-             align_g: Number = NAN) -> Outcome:
+def _outcome(direction: jax.Array, pair: Pair, overlap: Number = NAN, left_over: Number = NAN, rank: Number = 0,
+             align_f: Number = NAN, align_g: Number = NAN) -> Outcome:
     """Both branches have the same types."""
-    overlap, align_f, align_g = (jnp.asarray(value, jnp.float32) for value in (overlap, align_f, align_g))
-    return Outcome(direction, overlap, jnp.asarray(rank, jnp.int32), align_f, align_g, pair.basis_f, pair.basis_g)
+    overlap, left_over, align_f, align_g = (jnp.asarray(value, jnp.float32) for value in (overlap, left_over, align_f, align_g))
+    return Outcome(direction, overlap, left_over, jnp.asarray(rank, jnp.int32), align_f, align_g, pair.basis_f, pair.basis_g)

@@ -38,6 +38,7 @@ def test_independent_tasks_share_an_orthogonal_update(shape):
     np.testing.assert_allclose(values[:16], 1, atol=1e-4)
     np.testing.assert_allclose(values[16:], 0, atol=1e-4)
     assert seen.rank_used[0] == 16 and seen.fired[0] and seen.sti[0] > 0
+    assert seen.sti_after[0] < 1e-4 * seen.sti[0]
 
 
 def test_at_the_cap():

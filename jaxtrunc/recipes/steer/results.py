@@ -17,7 +17,7 @@ from jaxtrunc.steer.conflicts import in_conflict
 SCHEMA_VERSION = 1
 RESULTS, CONFLICTS = "steer.json", "conflicts.npz"
 THRESHOLD, FREQUENCY = 0.0, 0.5
-LAST = ("primary", "constraint", "cos_mean", "fired_share", "rank_used", "align_f", "align_g", "sti")
+LAST = ("primary", "constraint", "cos_mean", "fired_share", "rank_used", "align_f", "align_g", "sti", "sti_after")
 
 
 def write_conflicts(run: Path, matrices: list[str]) -> None:

@@ -12,7 +12,7 @@ from jaxtrunc.steer.sift import routing
 from jaxtrunc.train.scope import Flat
 from jaxtrunc.train.step import Found
 
-SUMMARIES = ("sti", "rank_used", "align_f", "align_g")
+SUMMARIES = ("sti", "sti_after", "rank_used", "align_f", "align_g")
 
 
 def matrices(trained: Flat) -> list[str]:
