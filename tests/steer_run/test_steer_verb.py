@@ -32,7 +32,7 @@ def finished(steer, tmp_path):
 def test_a_run_holds_what_the_contract_says(finished, lines):
     found, log = strict(finished / "steer.json"), lines(finished)
     assert [line["step"] for line in log] == [1, 2, 3]
-    assert {"primary", "constraint", "cos_mean", "fired_share", "align_f", "align_g", "rank_used", "sti", "sti_after"} <= log[0].keys()
+    assert {"primary", "constraint", "cos_mean", "fired_share", "align_f", "align_g", "rank_used", "sti_after"} <= log[0].keys()
     assert found["config"]["sift"]["rank"] == 0.25 and found["config"]["train"]["max_steps"] == 3
     assert set(found["metrics"]) == {"before", "after"} and found["metrics"]["before"]["test"]["loss"] > 0
     with np.load(finished / "conflicts.npz") as file:
