@@ -8,6 +8,7 @@ A run that was stopped goes on where it was: a cell whose file is there is not r
 
 import argparse
 import dataclasses
+import math
 import multiprocessing
 import os
 import sys
@@ -32,17 +33,16 @@ WORK, COLLECTED = ROOT / "runs" / "steer_grid", ROOT / "benchmarks" / "results" 
 ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
          "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(WORK / "compiled"),
          "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
-# A weight is compiled for itself and costs the more; these are run as long as there is time.
 MOST_WANTED = sorted(METHODS, key=lambda method: method not in (BASELINE, "sift"))
 Key = tuple[str, str]
 Results = dict[Cell, dict[str, Any]]
 
 
 def main() -> None:
-    """Bases, grid, fronts, ablations, times; then one file of everything."""
+    """Bases, grid, fronts, ablations; then one file of everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--minutes", type=float, default=110.0, help="fronts and ablations not begun after this long are left out")
+    parser.add_argument("--minutes", type=float, default=110.0, help="fronts and ablations: no cell is begun after this long")
     asked = parser.parse_args()
     os.environ.update(ALONE)
     started = time.monotonic()
@@ -50,14 +50,11 @@ def main() -> None:
         stage = partial(run_stage, pool)
         stage("bases", make_base, {(task, str(seed)): (task, seed) for task in TASKS for seed in (cells.TUNING_SEED, *cells.SEEDS)})
         results, own = grid(stage)
-        further = {"learning rates": {key: (cells.other_rates(*key, rate),) for key, rate in own.items()},
-                   "weights": {(task, method): (cells.other_weights(task, method, own[task, method]),)
-                               for method in MOST_WANTED for task in TASKS},
-                   "ablations": ablated(own, results)}
-        for name, groups in further.items():
-            results |= joined(stage(name, run_cells, groups, until=started + 60 * asked.minutes).values())
-    times = {task: step_times(task) for task in TASKS}
-    keep(results, own, times)
+        until = started + 60 * asked.minutes
+        fronts = {(task, method): (cells.front(task, method, own[task, method]), until) for method in MOST_WANTED for task in TASKS}
+        for name, groups in {"fronts": fronts, "ablations": ablated(own, results, until)}.items():
+            results |= joined(stage(name, run_cells, groups).values())
+    keep(results, own)
 
 
 def grid(stage: Callable[..., dict[Key, Results]]) -> tuple[Results, dict[Key, float]]:
@@ -67,33 +64,25 @@ def grid(stage: Callable[..., dict[Key, Results]]) -> tuple[Results, dict[Key, f
     return results, {key: chosen_rate(results, cells.tuning(*key)) for key in found}
 
 
-def ablated(own: dict[Key, float], results: Results) -> dict[Key, tuple[list[Cell]]]:
+def ablated(own: dict[Key, float], results: Results, until: float) -> dict[Key, tuple[list[Cell], float]]:
     """SIFT with one thing changed, a gate that opens at random as often as SIFT's among them."""
     found = {}
     for task in TASKS:
         rate = own[task, "sift"]
         gate = cells.random_gate(fired_share([results[cell] for cell in cells.tests(task, "sift", rate)]))
-        found |= {(task, name): (cells.ablation(task, name, rate),) for name in (gate, *cells.ABLATIONS)}
+        found |= {(task, name): (cells.ablation(task, name, rate), until) for name in (gate, *cells.ABLATIONS)}
     return found
 
 
-def run_stage(pool: ProcessPoolExecutor, name: str, work: Callable[..., Any], groups: dict[Key, tuple[Any, ...]],
-              until: float | None = None) -> dict[Key, Any]:
-    """`work(*group)` of every group; what has not begun by `until` is left out."""
-    pending: dict[Future[Any], Key] = {pool.submit(_unless_late, until, work, group): key for key, group in groups.items()}
+def run_stage(pool: ProcessPoolExecutor, name: str, work: Callable[..., Any], groups: dict[Key, tuple[Any, ...]]) -> dict[Key, Any]:
+    """`work(*group)` of every group."""
+    pending: dict[Future[Any], Key] = {pool.submit(work, *group): key for key, group in groups.items()}
     found = {}
     with progress(name, len(groups)) as advance:
         for done in as_completed(pending):
             found[pending[done]] = done.result()
             advance(1, " ".join(pending[done]))
-    late = [key for key, result in found.items() if result is None]
-    if late:
-        say(f"{name}: {len(late)} of {len(groups)} groups left out for lack of time")
-    return {key: found[key] for key in groups if found[key] is not None}
-
-
-def _unless_late(until: float | None, work: Callable[..., Any], group: tuple[Any, ...]) -> Any:
-    return work(*group) if until is None or time.monotonic() < until else None
+    return {key: found[key] for key in groups}
 
 
 def make_base(task: str, seed: int) -> bool:
@@ -110,18 +99,13 @@ def tuned_and_tested(task: str, method: str) -> Results:
     return tuned | run_cells(cells.tests(task, method, chosen_rate(tuned, list(tuned))))
 
 
-def run_cells(wanted: Iterable[Cell]) -> Results:
-    """One after the other in this process, so that they share what is compiled."""
-    from steering.run import run_cell
+def run_cells(wanted: Iterable[Cell], until: float = math.inf) -> Results:
+    """One after the other in this process, so that they share what is compiled; none is begun after `until`."""
+    from steering.run import kept, run_cell
 
-    return {cell: run_cell(cell, WORK / "cells", WORK / "bases") for cell in wanted}
-
-
-def step_times(task: str) -> dict[str, list[float]]:
-    """Method → CPU seconds of a step; the methods take turns in this process."""
-    from steering.times import step_seconds
-
-    return step_seconds(task, WORK / "bases")
+    place = WORK / "cells"
+    return {cell: run_cell(cell, place, WORK / "bases") for cell in wanted
+            if time.monotonic() < until or kept(cell, place).exists()}
 
 
 def joined(parts: Iterable[Results]) -> Results:
@@ -129,12 +113,13 @@ def joined(parts: Iterable[Results]) -> Results:
     return {cell: result for part in parts for cell, result in part.items()}
 
 
-def keep(results: Results, own: dict[Key, float], times: dict[str, dict[str, list[float]]]) -> None:
-    """Everything in one file, one cell a line."""
+def keep(results: Results, own: dict[Key, float]) -> None:
+    """Everything but the course of the losses in one file, one cell a line."""
     minutes = sum(result["cpu_seconds"] for result in results.values()) / 60
-    facts = {"cpu_minutes": minutes, "machine": machine.describe(), "times": times,
+    facts = {"cpu_minutes": minutes, "machine": machine.describe(),
              "rates": [{"task": task, "method": method, "rate": rate} for (task, method), rate in own.items()]}
-    lines = [jsonio.dumps({**result, "cell": dataclasses.asdict(cell)}) for cell, result in results.items()]
+    told = [{key: value for key, value in result.items() if key != "losses"} for result in results.values()]
+    lines = [jsonio.dumps({**one, "cell": dataclasses.asdict(cell)}) for cell, one in zip(results, told, strict=True)]
     jsonio.write_text(COLLECTED, f'{{"facts": {jsonio.dumps(facts)},\n"cells": [\n' + ",\n".join(lines) + "\n]}\n")
     say(f"{len(results)} cells, {minutes:.0f} minutes of CPU time: {COLLECTED.relative_to(ROOT)}")
 

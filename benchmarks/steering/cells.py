@@ -61,14 +61,10 @@ def tests(task: str, method: str, rate: float) -> list[Cell]:
     return [Cell(task, method, rate, 1.0, seed) for seed in SEEDS]
 
 
-def other_rates(task: str, method: str, rate: float) -> list[Cell]:
-    """The learning rates that were not chosen."""
-    return [Cell(task, method, other, 1.0, seed) for other in RATES if other != rate for seed in FEWER_SEEDS]
-
-
-def other_weights(task: str, method: str, rate: float) -> list[Cell]:
-    """The other weights of the constraint at the chosen learning rate."""
-    return [Cell(task, method, rate, weight, seed) for weight in WEIGHTS if weight != 1.0 for seed in FEWER_SEEDS]
+def front(task: str, method: str, rate: float) -> list[Cell]:
+    """The learning rates that were not chosen, and the other weights of the constraint at the one that was."""
+    others = [(other, 1.0) for other in RATES if other != rate] + [(rate, weight) for weight in WEIGHTS if weight != 1.0]
+    return [Cell(task, method, rate, weight, seed) for rate, weight in others for seed in FEWER_SEEDS]
 
 
 def ablation(task: str, name: str, rate: float) -> list[Cell]:

@@ -18,7 +18,7 @@ class Grid:
     Attributes:
       results: every cell's result.
       chosen: (task, method) → the cells of the test seeds at the chosen learning rate.
-      facts: of the whole: minutes of CPU time, machine, times of a step.
+      facts: of the whole: minutes of CPU time, machine.
     """
 
     results: Mapping[Cell, Found]
@@ -53,10 +53,25 @@ def _verdicts(grid: Grid) -> list[str]:
                 found[method].append(one.verdict)
     lines += [_row([TITLES[method], *(str(said.count(kind)) for kind in ("better", "worse", "undecided"))])
               for method, said in found.items()]
+    lines += _beyond(grid)
     ends = {end: sum(cells[0].rate == end for cells in grid.chosen.values()) for end in (min(RATES), max(RATES))}
     return [*lines, "", f"Of the {len(grid.chosen)} chosen learning rates " + " and ".join(
-        f"{count} are the {'smallest' if end == min(RATES) else 'largest'} that was tried" for end, count in ends.items()) +
-        ": these methods might do better beyond it."]
+        f"{count} are the {'smallest' if end == min(RATES) else 'largest'}" for end, count in ends.items()) +
+        " that was tried: these\nmethods might do better beyond it."]
+
+
+def _beyond(grid: Grid) -> list[str]:
+    """Where a method is better in one of the two traded metrics and not worse in the other, and the other way round."""
+    found: dict[str, list[str]] = {"better": [], "worse": []}
+    for task in TASKS:
+        traded = [against_baseline(grid.results, grid.chosen, task, *metric) for metric in list(better(grid, task).items())[:2]]
+        for method in traded[0]:
+            verdicts = {one[method].verdict for one in traded} - {"undecided"}
+            if len(verdicts) == 1:
+                found[verdicts.pop()].append(f"{TITLES[method]} ({task.replace('_', ' ')})")
+    told = {kind: "; ".join(names) or "none" for kind, names in found.items()}
+    return ["", f"Better in one of the two traded metrics and not worse in the other: {told['better']}.", "",
+            f"Worse in one and not better in the other: {told['worse']}."]
 
 
 def _section(grid: Grid, task: str) -> list[str]:
@@ -158,13 +173,12 @@ def _times(grid: Grid) -> list[str]:
     """Time of a step as a multiple of Muon's."""
     lines = ["", words.TIMES,
              _row(["method", *(task.replace("_", " ") for task in TASKS)]), "|" + "---|" * (1 + len(TASKS))]
-    times = grid.facts["times"]
-    return lines + [_row([TITLES[method], *(f"{_ratio(times[task][method], times[task][BASELINE]):.2f}" for task in TASKS)])
-                    for method in METHODS]
+    return lines + [_row([TITLES[method], *(f"{_cost(grid, task, method):.2f}" for task in TASKS)]) for method in METHODS]
 
 
-def _ratio(above: Sequence[float], below: Sequence[float]) -> float:
-    return float(np.median(np.divide(above, below)))
+def _cost(grid: Grid, task: str, method: str) -> float:
+    own, baseline = ([grid.results[cell]["cpu_seconds"] for cell in grid.chosen[task, one]] for one in (method, BASELINE))
+    return float(np.median(np.divide(own, baseline)))
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -32,19 +32,24 @@ def config_of(cell: Cell, steps: int = STEPS) -> SteerConfig:
                        constraint=ConstraintSettings(weight=cell.weight), **settings(cell))
 
 
+def kept(cell: Cell, cells: Path) -> Path:
+    """The file of its result."""
+    return cells / f"{cell.name}.json"
+
+
 def run_cell(cell: Cell, cells: Path, cache: Path, steps: int = STEPS) -> dict[str, Any]:
     """The result of a cell: the file it has left below `cells`, or that of a run now."""
-    file = cells / f"{cell.name}.json"
+    file = kept(cell, cells)
     if not file.exists():
         task, begun = task_of(cell.task, cell.seed, cache), time.process_time()
         with tempfile.TemporaryDirectory() as work:
             done = steer_run(task, config_of(cell, steps), Path(work), resume=False)
             log = list(jsonio.read_lines(Path(work) / LOG))
-        jsonio.write_json(file, _kept(cell, task, done, log) | {"cpu_seconds": time.process_time() - begun})
+        jsonio.write_json(file, _told(cell, task, done, log) | {"cpu_seconds": time.process_time() - begun})
     return jsonio.read_json(file)
 
 
-def _kept(cell: Cell, task: SteerTask, done: Steered, log: list[dict[str, Any]]) -> dict[str, Any]:
+def _told(cell: Cell, task: SteerTask, done: Steered, log: list[dict[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {"cell": vars(cell), "better": dict(task.better), "base": done.before["test"], **done.after,
                              "losses": [[line["primary"], line["constraint"]] for line in log]}
     for name in MEANS:

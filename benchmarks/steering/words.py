@@ -51,9 +51,9 @@ ABLATIONS = """## SIFT with one thing changed
 Against SIFT at the same learning rate, paired over the same seeds. `v0`: never a shared basis, always the sum of both polar
 factors. Random gate: all matrices fire at steps drawn at the rate at which SIFT's gate was open.
 """
-TIMES = """## Time of a step
+TIMES = """## Time
 
-CPU time of a whole step, its two backward passes among it, as a multiple of that of the weighted sum with Muon; the methods took
-turns, median over the rounds. At this size the optimiser's own work weighs more than in a real model;
-[benchmarks](../benchmarks/RESULTS.md) has the optimiser alone on kernels of a 0.5B model.
+CPU time of a run whose program was compiled before, measures, log and checkpoint among it, as a multiple of that of the weighted
+sum with Muon; median over seeds. The runs did not take turns, so these are rough. At this size the optimiser's own work weighs more
+than in a real model; [benchmarks](../benchmarks/RESULTS.md) has steps in turn, of kernels of a 0.5B model.
 """

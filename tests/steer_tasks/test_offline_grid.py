@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from steering import numbers
-from steering.cells import RATES, SEEDS, Cell, other_rates, random_gate, settings, tuning
+from steering.cells import RATES, SEEDS, Cell, front, random_gate, settings, tuning
 from steering.numbers import chosen_rate, difference, mean
 from steering.page import Grid, better
 from steering.run import run_cell
@@ -56,7 +56,8 @@ def test_the_learning_rate_of_the_best_validation_split():
 
 def test_no_result_is_from_the_seed_that_rates_were_chosen_on():
     assert {cell.seed for cell in tuning("safety", "sift")} == {0} and 0 not in SEEDS
-    assert {cell.rate for cell in other_rates("safety", "sift", RATES[1])} == {RATES[0], RATES[2]}
+    others = {(cell.rate, cell.weight) for cell in front("safety", "sift", RATES[1])}
+    assert others == {(RATES[0], 1.0), (RATES[2], 1.0), (RATES[1], 0.25), (RATES[1], 4.0)}
 
 
 def test_a_random_gate_opens_as_often():
