@@ -6,7 +6,6 @@ computed once per model.
 """
 
 import dataclasses
-import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from jaxtrunc.core.mesh import batch_divisor, batch_sharding, place, replicated,
 from jaxtrunc.core.trees import Params
 from jaxtrunc.data import PackedBatch
 from jaxtrunc.evals.evalset import EvalSet
-from jaxtrunc.models import DecoderConfig, Execution, head_logits, hidden_states, layers_apart, prefix_cache
+from jaxtrunc.models import DecoderConfig, Execution, Operands, head_logits, hidden_states, prefix_cache
 
 Packed = tuple[Any, ...]  # tokens, segments, ends and slots of a batch, placed
 Weights = tuple[Params, Params]  # all, and what the head reads
@@ -57,7 +56,7 @@ class Scorer:
     def __init__(self, cfg: DecoderConfig, execution: Execution, mesh: Mesh | None = None):
         self._cfg, self._execution, self._mesh = cfg, dataclasses.replace(execution, mesh=mesh), mesh
         self.compilations = 0
-        self._head: tuple[weakref.ref, Params] | None = None
+        self._operands = Operands(jnp.dtype(execution.compute_dtype))
         everywhere = None if mesh is None else replicated(mesh)
         self._keep = jax.jit(self._prefix)
         self._last = jax.jit(self._last_position, out_shardings=everywhere)
@@ -75,12 +74,7 @@ class Scorer:
         head = {name: params[name]}
         if self._mesh is not None or self._execution.scans:
             return params, head
-        (leaf,), dtype = jax.tree.leaves(head), jnp.dtype(self._execution.compute_dtype)
-        if leaf.dtype != dtype:
-            if self._head is None or self._head[0]() is not leaf:  # most levels have the same head
-                self._head = weakref.ref(leaf), jax.tree.map(lambda leaf: leaf.astype(dtype), head)
-            head = self._head[1]
-        return layers_apart(params, dtype), head
+        return self._operands.layers_apart(params), jax.tree.map(self._operands.cast, head)
 
     def _verbalizer(self, weights: Weights, eval_set: EvalSet) -> Scores:
         label_ids = np.array([ids[0] for ids in eval_set.continuations], np.int32)

@@ -1,6 +1,6 @@
 """One decoder for every family, and the way in from and out to Hugging Face directories."""
 
-from jaxtrunc.models.apart import layers_apart
+from jaxtrunc.models.apart import Operands
 from jaxtrunc.models.config import DecoderConfig, Execution, RopeConfig
 from jaxtrunc.models.forward import abstract_params, head_logits, hidden_states, init_params, prefix_cache
 from jaxtrunc.models.generate import AFTER_STOP, generate
@@ -21,6 +21,7 @@ __all__ = [
     "KeyRule",
     "LazyLeaf",
     "ModelSource",
+    "Operands",
     "RopeConfig",
     "abstract_params",
     "edited",
@@ -32,7 +33,6 @@ __all__ = [
     "hidden_states",
     "init_params",
     "key_table",
-    "layers_apart",
     "leaf_class",
     "load_params",
     "load_tokenizer",

@@ -1,5 +1,7 @@
 """Stacked leaves as one array per layer, for unrolled layers on the CPU: there XLA copies a slice of a stack before it is used."""
 
+import weakref
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -36,19 +38,33 @@ def of_layer(stacked: Any, layer: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[layer], stacked, is_leaf=lambda leaf: isinstance(leaf, Apart))
 
 
-def layers_apart(params: Params, compute_dtype: np.dtype) -> Params:
-    """The same parameters with the layers apart, and their kernels in the dtype in which products read them.
+class Operands:
+    """Parameters in the dtype in which products read them. A cast is made once, and kept for as long as the array lives.
 
-    In float32 nothing is copied; in another dtype each kernel is cast here once and not in every program.
+    In every program that reads it, XLA would cast a kernel anew.
     """
-    apart = jax.tree_util.tree_map_with_path(partial(_apart, compute_dtype), params[LAYERS])
-    return {**params, LAYERS: apart}
 
+    def __init__(self, dtype: np.dtype):
+        self._dtype, self._kept = dtype, dict[int, tuple[weakref.ref, Any]]()
 
-def _apart(compute_dtype: np.dtype, path: tuple, leaf: jax.Array) -> Apart:
-    if compute_dtype != leaf.dtype and jax.tree_util.keystr(path[-1:], simple=True) == KERNEL:
-        return Apart(_cast(leaf, compute_dtype))
-    return Apart(jax.device_put(list(np.asarray(leaf)), may_alias=True))
+    def layers_apart(self, params: Params) -> Params:
+        """The same parameters with the layers apart, their kernels cast; what needs no cast is not copied."""
+        return {**params, LAYERS: jax.tree_util.tree_map_with_path(self._apart, params[LAYERS])}
+
+    def cast(self, leaf: jax.Array) -> jax.Array:
+        """One array."""
+        return leaf if leaf.dtype == self._dtype else self._once(leaf, lambda: leaf.astype(self._dtype))
+
+    def _apart(self, path: tuple, leaf: jax.Array) -> Apart:
+        if self._dtype != leaf.dtype and jax.tree_util.keystr(path[-1:], simple=True) == KERNEL:
+            return self._once(leaf, lambda: Apart(_cast(leaf, self._dtype)))
+        return Apart(jax.device_put(list(np.asarray(leaf)), may_alias=True))
+
+    def _once(self, leaf: jax.Array, make: Callable[[], Any]) -> Any:
+        key, kept = id(leaf), self._kept
+        if key not in kept:
+            kept[key] = weakref.ref(leaf, lambda _: kept.pop(key, None)), make()
+        return kept[key][1]
 
 
 @partial(jax.jit, static_argnums=1)

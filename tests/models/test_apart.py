@@ -1,5 +1,6 @@
 """Layers apart: the same numbers, without a copy in float32 and with one cast of each kernel in bfloat16."""
 
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from tiny_hf import QUICK, tokens
 
 from jaxtrunc.core.trees import flatten
-from jaxtrunc.models import Execution, hidden_states, layers_apart, load_params, open_model
+from jaxtrunc.models import Execution, Operands, hidden_states, load_params, open_model
 from jaxtrunc.models.apart import Apart
 
 IDS, LENGTHS = tokens(3, 9), np.array([9, 4, 7], np.int32)
@@ -31,13 +32,13 @@ def run(params, cfg, execution):
 def test_the_same_hidden_states(gemma, dtype):
     params, cfg = gemma
     execution = Execution(compute_dtype=dtype, scan=False)
-    apart = layers_apart(params, jnp.dtype(dtype))
+    apart = Operands(jnp.dtype(dtype)).layers_apart(params)
     np.testing.assert_allclose(run(apart, cfg, execution), run(params, cfg, execution), atol=2e-5)
 
 
 def test_nothing_is_copied_in_float32():
     stacks = {"layers": {"up": {"kernel": jnp.arange(2 * 64 * 16, dtype=jnp.float32).reshape(2, 64, 16)}}}
-    leaf = layers_apart(stacks, jnp.dtype("float32"))["layers"]["up"]["kernel"]
+    leaf = Operands(jnp.dtype("float32")).layers_apart(stacks)["layers"]["up"]["kernel"]
     whole = stacks["layers"]["up"]["kernel"]
     first = whole.unsafe_buffer_pointer()
     assert [leaf[layer].unsafe_buffer_pointer() for layer in (0, 1)] == [first, first + whole.nbytes // 2]
@@ -45,8 +46,19 @@ def test_nothing_is_copied_in_float32():
 
 def test_kernels_alone_are_cast(gemma):
     params, _ = gemma
-    apart = layers_apart(params, jnp.dtype("bfloat16"))
+    apart = Operands(jnp.dtype("bfloat16")).layers_apart(params)
     cast = jax.tree_util.tree_leaves_with_path(apart["layers"], is_leaf=lambda leaf: isinstance(leaf, Apart))
     dtypes = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf[0].dtype for path, leaf in cast}
     assert {path: dtype == jnp.bfloat16 for path, dtype in dtypes.items()} == {path: path.endswith("kernel") for path in dtypes}
     assert all(leaf.dtype == jnp.float32 for path, leaf in flatten(apart).items() if not path.startswith("layers/"))
+
+
+def test_a_cast_is_made_once_and_goes_with_its_array():
+    operands = Operands(jnp.dtype("bfloat16"))
+    first, second = jnp.zeros((2, 3)), jnp.ones((2, 3))
+    cast = operands.cast(first)
+    assert operands.cast(first) is cast and operands.cast(second).dtype == cast.dtype == jnp.bfloat16
+    assert float(operands.cast(second).sum()) == 6
+    alive = weakref.ref(cast)
+    del cast, first
+    assert alive() is None and float(operands.cast(second).sum()) == 6
