@@ -16,9 +16,9 @@ def sweep_stage(job: Job, machine: Machine) -> Stage:
     """Peak while a level is rebuilt and while it is scored; an endpoint takes less."""
     weights = bytes_per_device(job.params, machine.mesh)
     host = PROGRAM + unreleased_bytes(job) + (PROGRAM_PER_LAYER * job.cfg.num_layers if machine.shared else 0)
-    host += (mapped_bytes(job) + rebuilt_bytes(job)) // machine.hosts
-    slices = 4 * job.cut if machine.shared else 0  # copied for all layers at once
-    scoring = slices + gathered_bytes(job, machine) + forward_bytes(job.cfg, Batch(job.prompts, job.tokens, machine.mesh))
+    lent = 4 * job.cut if machine.shared else 0  # the leaves handed out are the weights that are scored
+    host += (mapped_bytes(job) + rebuilt_bytes(job) - lent) // machine.hosts
+    scoring = gathered_bytes(job, machine) + forward_bytes(job.cfg, Batch(job.prompts, job.tokens, machine.mesh))
     return Stage("sweep", f"{operations(prompt(job))} per prompt and level", (
         Moment("rebuilding", weights, host + largest(job, factoring, machine.workers)),
         Moment("scoring", weights + scoring, host),
