@@ -49,7 +49,7 @@ def _subtract(before: np.ndarray, after: np.ndarray, update: np.ndarray) -> dict
         before, after, update = before.T, after.T, update.T
     step, zeros, largest, tuned, changed = max(CHUNK // update.shape[1], 1), 0, np.float32(0), 0.0, 0.0
     for start in range(0, len(update), step):
-        rows, part = after[start:start + step].astype(np.float32), update[start:start + step]
+        rows, part = after[start:start + step].astype(np.float32, copy=False), update[start:start + step]
         np.subtract(rows, before[start:start + step].astype(np.float32, copy=False), out=part)
         zeros += part.size - int(np.count_nonzero(part))
         largest = np.maximum(largest, np.maximum(part.max(), -part.min()))  # NaN stays NaN

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from scipy.linalg import get_blas_funcs
 
 from jaxtrunc.spectral.chains import Chain
+from jaxtrunc.spectral.view import upright
 
 BLOCK = 1 << 19
 """Entries of a block: it stays in the cache from one addition to the next, and until W is made of it."""
@@ -60,7 +61,7 @@ class RunningSum:
         if not chain.removes:
             block.fill(0)
             return
-        before, after = (matrix[rows] for matrix in self._pair())
+        before, after = (upright(matrix[rows]) for matrix in self._pair())
         np.subtract(after.astype(np.float32, copy=False), before.astype(np.float32, copy=False), out=block)
 
 
