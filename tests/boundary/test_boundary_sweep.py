@@ -27,7 +27,7 @@ def bench(tmp_path_factory):
 
 
 def test_the_extra_set_has_the_same_rows_without_markers(bench):
-    (rows,) = extra_sets(bench, "test", 16)
+    (rows,) = extra_sets(bench, "test", 16, 1)
     marked = bench.eval_set("test", 16)
     assert rows.split == "test_marker_free" and rows.truth.primary is None
     assert [e.id for e in rows.encoded] == [e.id for e in marked.encoded]
