@@ -56,7 +56,7 @@ class MatrixSVD(Spectrum):
       side: which side the basis belongs to, the shorter one: "out" (right singular vectors) if n ≤ m, else "in".
       read_basis: gives the basis `(r, c)`, columns ordered by singular value, in the backend's dtype (float64 by
         default: a float32 basis would mix 6e-8 of the largest component into the smallest).
-      base_hash, ft_hash: SHA-256 of the two matrices as stored.
+      base_hash, ft_hash: of the two matrices as stored (`view.content_hash`).
       zero_share: share of exactly zero entries of ΔW. max_abs: of ΔW. rms_w: rms of W_ft.
     """
 
