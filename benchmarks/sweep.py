@@ -72,8 +72,9 @@ def notes(measured: dict[str, float | None], depths: tuple[int, int]) -> list[st
         f"Measured at {depths[0]} and {depths[1]} layers with the whole vocabulary; a line through both gives {LAYERS}, round by "
         "round.",
         "Targets: the prototype's figures were twelve evaluations over one plain evaluation, without the rebuilding; that is the "
-        "line of the evaluations. The stricter line adds the rebuilding of every level and, in bfloat16, the cast of its kernels, which "
-        "all evaluations of a level share, and what is recorded of their rounding. That costs the same however many prompts there are, "
+        "line of the evaluations. The stricter line adds the rebuilding of every level and, in bfloat16, the cast of its kernels, "
+        "which all evaluations of a level share, and what is recorded of their rounding. That costs the same however many prompts "
+        "there are, "
         f"{PROMPTS} here: with more of them a sweep comes nearer to the evaluations alone.",
         f"Evaluations and rebuilding in units of a careful evaluation: {told}.",
         "transformers runs in inference mode with the faster of eager and sdpa attention and, in bfloat16, the faster of weights "
