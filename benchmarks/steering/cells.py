@@ -31,6 +31,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "sift_rcond_1e-6": {"rcond": 1e-6},
 }
 RANDOM = "sift_random_"
+MEANS = ("cos_mean", "sti", "sti_after", "rank_used", "align_f", "align_g")  # over a run, of what is logged of each step
 TITLES = {"adamw": "weighted sum, AdamW", "muon": "weighted sum, Muon", "pcgrad": "PCGrad, Muon", "mgda": "MGDA, Muon",
           "cagrad": "CAGrad, Muon", "blur": "BLUR, Muon", "sift": "SIFT", "sift_always": "SIFT, always on"}
 

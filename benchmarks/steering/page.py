@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from steering import plots, words
-from steering.cells import ABLATIONS, BASELINE, FEWER_SEEDS, METHODS, RANDOM, RATES, SEEDS, TASKS, TITLES, Cell
+from steering.cells import ABLATIONS, BASELINE, FEWER_SEEDS, MEANS, METHODS, RANDOM, RATES, SEEDS, TASKS, TITLES, Cell
 from steering.numbers import Difference, Found, Mean, against_baseline, difference, mean
 
 
@@ -133,14 +133,13 @@ def _fired(grid: Grid, task: str) -> np.ndarray:
 def _gates(grid: Grid) -> list[str]:
     """What the optimiser itself measured."""
     lines = ["", words.GATES,
-             "| task | method | fired | layers 0, 1 | cosine of the momenta | STI before | `align_f` | `align_g` |",
-             "|---|---|---|---|---|---|---|---|"]
+             "| task | method | fired | layers 0, 1 | cosine | STI before | after | rank used | `align_f` | `align_g` |",
+             "|---|---|---|---|---|---|---|---|---|---|"]
     for task in TASKS:
         for method in ("sift", "sift_always"):
             cells = [grid.results[cell] for cell in grid.chosen[task, method]]
             layers = ", ".join(f"{share:.0%}" for share in np.mean([cell["fired"] for cell in cells], axis=(0, 2)))
-            told = [_number(float(np.nanmean([np.nan if cell[key] is None else cell[key] for cell in cells])))
-                    for key in ("cos_mean", "sti", "align_f", "align_g")]
+            told = [_small(float(np.nanmean([np.nan if cell[key] is None else cell[key] for cell in cells]))) for key in MEANS]
             lines.append(_row([task.replace("_", " "), TITLES[method], f"{np.mean([cell['fired'] for cell in cells]):.0%}", layers,
                                *told]))
     return lines
@@ -187,6 +186,10 @@ def _row(cells: Sequence[str]) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"
+
+
+def _small(value: float) -> str:
+    return f"{value:.1e}" if 0 < abs(value) < 1e-3 else _number(value)
 
 
 def _signed(value: float) -> str:

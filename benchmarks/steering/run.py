@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from steering.cells import STEPS, Cell, settings
+from steering.cells import MEANS, STEPS, Cell, settings
 
 from jaxtrunc.core import jsonio
 from jaxtrunc.recipes.steer.config import SteerConfig
@@ -19,7 +19,6 @@ from jaxtrunc.recipes.steer.train import LOG, Steered, steer_run
 
 BATCH, CLIP, BETA = 16, 1.0, {"safety": 0.1}
 EPOCHS = 10  # more than there are steps for
-MEANS = ("cos_mean", "sti", "rank_used", "align_f", "align_g")
 
 task_of = lru_cache(maxsize=24)(offline_task)  # a world and its base serve many cells
 

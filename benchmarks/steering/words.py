@@ -42,9 +42,9 @@ GATES = """## Where SIFT fires
 
 ![Share of matrices that fire, by layer and step](images/steer_fired.png)
 
-Means over seeds, steps and matrices that fired. Interference (STI, over the number of pairs) is that of the two momenta before the
-update; the halves that make the update are orthogonal but for what `rcond` cuts. `align`: ⟨M, O⟩ over the nuclear norm of M, 1 for
-a whole polar factor.
+Means over seeds, steps and matrices that fired. Cosine: of the two momenta. Interference (STI, over the number of pairs): of both,
+and of the orthogonalised halves that make the update, where what is left comes from what `rcond` cuts. Rank used: of 2K = 8
+directions. `align`: ⟨M, O⟩ over the nuclear norm of M, 1 for a whole polar factor.
 """
 ABLATIONS = """## SIFT with one thing changed
 
