@@ -64,7 +64,7 @@ TINY = Sizes((16, 32), (1, 2), (2, 4), (8, 16), (1, 2), 32, 16)
 
 def measure(tiny: bool) -> Report:
     """A curve for each thing that a user chooses, and torch's beside it where there is one."""
-    rounds, sizes = (1, TINY) if tiny else (3, FULL)
+    rounds, sizes = (1, TINY) if tiny else (2, FULL)
     with tempfile.TemporaryDirectory() as name:
         models = {layers: sweep.Model(Path(name) / str(layers), SMALL | {"num_hidden_layers": layers}) for layers in sizes.layers}
         found = [*over_width(sizes, rounds), over_layers(models, rounds), *over_levels(sizes, rounds),

@@ -47,7 +47,7 @@ Loss = Callable[[Any, Any, TrainBatch], Any]
 
 def measure(tiny: bool) -> Report:
     """The demo's model, and one in which products weigh more."""
-    rounds, (few, some) = (1, (1, 1)) if tiny else (3, (20, 4))
+    rounds, (few, some) = (1, (1, 1)) if tiny else (3, (10, 2))
     report = Report("How many tokens a second does fine-tuning train on?")
     report.comparisons.append(trained(ASSETS / "model", "the demo's model, 4 layers of width 96", few, rounds))
     if not tiny:

@@ -27,7 +27,7 @@ table.
 def main() -> None:
     results = {name: json.loads(file.read_text(encoding="utf-8")) for name in ORDER
                if (file := RESULTS / f"{name}.json").exists()}
-    lines = [HEAD, *markdown.targets_table(results)]
+    lines = [HEAD, *markdown.targets_table(results), *markdown.obstacles(results)]
     for name, result in results.items():
         drawn = plots.draw(name, result, RESULTS)
         lines += ["", f"## {name}.py", "", *markdown.section(result)]

@@ -44,7 +44,7 @@ NAMES = {"float32": "sweep_f32", "bfloat16": "sweep_bf16"}
 
 def measure(tiny: bool) -> Report:
     """Two depths, two dtypes, and what follows for all layers."""
-    config, depths, rounds = (TINY, (1, 2), 1) if tiny else (HALF_B, MEASURED, 3)
+    config, depths, rounds = (TINY, (1, 2), 1) if tiny else (HALF_B, MEASURED, 2)
     layers = config["num_hidden_layers"] if tiny else LAYERS
     found: dict[str, list[Comparison]] = {dtype: [] for dtype in NAMES}
     report = Report("What does a sweep of twelve levels cost, in units of one plain evaluation with transformers?")

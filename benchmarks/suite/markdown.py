@@ -20,6 +20,16 @@ def targets_table(results: dict[str, Any]) -> list[str]:
     return lines
 
 
+def obstacles(results: dict[str, Any]) -> list[str]:
+    """For every target that was measured and whose aim is not met, what stands in the way."""
+    found = []
+    for target in TARGETS:
+        value = results.get(target.script, {}).get("measured", {}).get(target.name)
+        if value is not None and target.met(value) != "aim":
+            found.append(f"- *{target.words}*: {target.obstacle}")
+    return ["", "What stands in the way of the aims that are not met:", "", *found] if found else []
+
+
 def section(result: dict[str, Any]) -> list[str]:
     """The lines of one script: its question, its tables and curves, what is to be said of them, and where it ran."""
     lines = [result["question"]]

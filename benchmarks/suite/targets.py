@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Target:
-    """One line; `at_least` says on which side of `must` and `aim` it is met."""
+    """One line; `at_least` says on which side of `must` and `aim` it is met, `obstacle` what stands between us and the aim."""
 
     name: str
     script: str
@@ -13,6 +13,7 @@ class Target:
     must: float
     aim: float
     at_least: bool = True
+    obstacle: str = ""
 
     def met(self, value: float) -> str:
         """`aim`, `must` or `no`."""

@@ -39,8 +39,16 @@ def push_to_disk(path: Path) -> None:
 
 def refuse_taken(directory: Path) -> None:
     """Raise `InputError` unless `directory` is free to write: absent, or an empty directory."""
+    refuse_below_file(directory)
     if directory.is_file() or (directory.is_dir() and any(directory.iterdir())):
         raise InputError(f"{directory}: exists and is not empty; nothing is overwritten, choose another --out-path")
+
+
+def refuse_below_file(directory: Path) -> None:
+    """Raise `InputError` if what `directory` would lie in is a file."""
+    above = next(parent for parent in directory.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise InputError(f"{directory}: cannot be made, since {above} is a file; choose another --out-path")
 
 
 @contextmanager

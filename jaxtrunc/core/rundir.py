@@ -15,7 +15,7 @@ from typing import Any
 from jaxtrunc.core import jsonio
 from jaxtrunc.core.cluster import HOST
 from jaxtrunc.core.errors import InputError, shown
-from jaxtrunc.core.files import naming, publish, staging_name
+from jaxtrunc.core.files import naming, publish, refuse_below_file, staging_name
 from jaxtrunc.core.lock import LOCK, one_writer
 from jaxtrunc.core.processes import is_main, wait_for_all
 from jaxtrunc.core.progress import say
@@ -85,6 +85,7 @@ class RunDir:
             return  # process 0 may have begun to write already
         if self.path.is_file():
             raise InputError(f"{self.path}: is a file; give a directory for the run")
+        refuse_below_file(self.path)
         if not self.path.exists() or not {item.name for item in self.path.iterdir()} - {LOCK}:
             return
         if not (self / MANIFEST).exists():

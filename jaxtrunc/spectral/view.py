@@ -147,7 +147,7 @@ def _part(matrix: np.ndarray, view: View) -> np.ndarray:
 def delta(base: Mapping[str, Any], ft: Mapping[str, Any], ref: MatrixRef) -> np.ndarray:
     """ΔW = f32(ft) − f32(base), float32 `(m, n)`."""
     tuned = read_matrix(ft[ref.path], ref).astype(np.float32)
-    return np.subtract(tuned, read_matrix(base[ref.path], ref).astype(np.float32, copy=False), out=tuned)
+    return np.subtract(tuned, read_matrix(base[ref.path], ref), out=tuned, dtype=np.float32)
 
 
 def release(leaf: Any, ref: MatrixRef) -> None:

@@ -34,6 +34,8 @@ def test_a_strangers_directory_is_refused(tmp_path):
             RunDir(tmp_path).check_free("model", resume=resume)
     with pytest.raises(InputError, match="is a file"):
         RunDir(tmp_path / "thesis.tex").check_free("model", resume=False)
+    with pytest.raises(InputError, match=r"runs/a: cannot be made, since .*/thesis\.tex is a file"):
+        RunDir(tmp_path / "thesis.tex" / "runs" / "a").check_free("model", resume=False)
 
 
 def test_a_failed_stage_leaves_nothing_that_looks_finished(run):

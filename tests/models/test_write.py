@@ -120,5 +120,7 @@ def test_nothing_is_overwritten(directory, tmp_path):
     (tmp_path / "out" / "precious").write_text("x")
     with pytest.raises(InputError, match="exists and is not empty; nothing is overwritten"):
         rewrite(open_model(directory), tmp_path / "out")
+    with pytest.raises(InputError, match=r"cannot be made, since .*precious is a file"):
+        rewrite(open_model(directory), tmp_path / "out" / "precious" / "model")
     with pytest.raises(InputError, match="dtype: expected one of float32, bfloat16, float16, found 'int8'"):
         rewrite(open_model(directory), tmp_path / "other", dtype="int8")

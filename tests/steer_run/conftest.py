@@ -12,7 +12,7 @@ from jaxtrunc.recipes.steer import tasks
 @pytest.fixture(autouse=True)
 def small_tasks(monkeypatch, compilation_cache):
     """`small` is a task of this process; its data key says of which kind."""
-    def opened(settings, here, place):
+    def opened(settings, here, place, mesh):
         return small_task(settings.data or "unlearn", source_directory(place), seed=settings.seed)
 
     monkeypatch.setattr(tasks, "TASKS", {**tasks.TASKS, "small": opened})

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from jaxtrunc.config import from_mapping
+from jaxtrunc.config import MeshSettings, from_mapping
 from jaxtrunc.core.errors import InputError, did_you_mean
 from jaxtrunc.recipes.steer.settings import ConstraintSettings, Method, PrimarySettings, SiftSettings, SteerTraining
 from jaxtrunc.recipes.steer.task import TaskSettings
@@ -22,6 +22,7 @@ class SteerConfig:
       combine: how they become one before muon or adamw; sift takes both.
       sift: keys of `SiftSettings`.
       train: length, rates and batches.
+      mesh: sizes of the mesh over all devices of this process; null: one device.
       name: the default output directory is runs/NAME.
       out_path: where to write; null: runs/NAME.
     """
@@ -34,6 +35,7 @@ class SteerConfig:
     combine: str | None = None
     sift: dict = field(default_factory=dict)
     train: SteerTraining = field(default_factory=SteerTraining)
+    mesh: MeshSettings | None = None
     name: str = "steer"
     out_path: str | None = None
 

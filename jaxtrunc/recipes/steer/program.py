@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from jax.sharding import Mesh
 
 from jaxtrunc.recipes.steer.settings import Method, SiftSettings, SteerTraining
 from jaxtrunc.recipes.steer.watch import watch_gradients, watch_momenta
@@ -20,12 +21,13 @@ PEAK = "step_size"
 
 
 @lru_cache(maxsize=32)
-def program(losses: Objectives, method: Method, combine: str, chosen: SiftSettings, train: SteerTraining, steps: int) -> Program:
+def program(losses: Objectives, method: Method, combine: str, chosen: SiftSettings, train: SteerTraining, steps: int,
+            mesh: Mesh | None = None) -> Program:
     """The program of a run; the same for equal arguments, so that runs share what is compiled.
 
     Its learning rates are shares of the peak, which `with_peak` puts into the state; `train` comes from `shared`.
     """
-    optimiser = _sift(chosen, train, steps) if method == "sift" else combined(
+    optimiser = _sift(chosen, train, steps, mesh) if method == "sift" else combined(
         find_combiner(combine), _muon(chosen, train, steps) if method == "muon" else _adamw(train, steps))
     whole = optax.chain(optimiser, optax.inject_hyperparams(optax.scale)(step_size=1.0))
     watch = watch_momenta if method == "sift" else watch_gradients
@@ -85,11 +87,11 @@ class Named:
         return mask if len(leaf.shape) > 2 else mask[0]
 
 
-def _sift(chosen: SiftSettings, train: SteerTraining, steps: int) -> optax.GradientTransformationExtraArgs:
+def _sift(chosen: SiftSettings, train: SteerTraining, steps: int, mesh: Mesh | None) -> optax.GradientTransformationExtraArgs:
     options = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)}
     if isinstance(chosen.where, tuple):
         options["where"] = Named(chosen.where)
-    return sift(learning_rate(train, steps), **options, weight_decay=train.weight_decay, adam=_adam(train, steps))
+    return sift(learning_rate(train, steps), **options, mesh=mesh, weight_decay=train.weight_decay, adam=_adam(train, steps))
 
 
 def _muon(chosen: SiftSettings, train: SteerTraining, steps: int) -> optax.GradientTransformation:

@@ -13,6 +13,7 @@ from jaxtrunc.recipes.steer.results import CONFLICTS, RESULTS, results_of, write
 from jaxtrunc.recipes.steer.task import SteerTask
 from jaxtrunc.recipes.steer.tasks import open_task
 from jaxtrunc.recipes.steer.train import Steered, steer_run
+from jaxtrunc.recipes.weights import open_mesh
 from jaxtrunc.report.steer import print_steering, write_steer_report
 
 MODEL, BASE = "model", "base"
@@ -35,8 +36,9 @@ def steer(config_path: Path, overrides: tuple[str, ...], out_path: Path | None, 
         if run.is_finished(RESULTS) and run.is_finished(MODEL):
             say(f"steer: {run / RESULTS} is there already")
             return
-        task = open_task(config.task_settings, config_path.parent, run / BASE)
-        _store(run, config, task, steer_run(task, config, run.path, resume=resume))
+        mesh = None if config.mesh is None else open_mesh(config.mesh)
+        task = open_task(config.task_settings, config_path.parent, run / BASE, mesh)
+        _store(run, config, task, steer_run(task, config, run.path, resume=resume, mesh=mesh))
 
 
 def _store(run: RunDir, config: SteerConfig, task: SteerTask, done: Steered) -> None:

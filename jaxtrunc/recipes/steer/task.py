@@ -1,6 +1,6 @@
 """What every steering task gives: a base model, rows of both objectives, and what is measured.
 
-    task = TASKS["tofu"](TaskSettings("tofu", base_model="models/small"), here, place)  # an `Open`, or whatever makes a SteerTask
+    task = open_task(TaskSettings("tofu", base_model="models/small"), here, place, None)  # or whatever makes a SteerTask
     done = steer_run(task, config, directory, resume=False)  # recipes/steer/train.py; config: a SteerConfig
     done.params, done.before["test"], done.after["test"]  # {metric: value}
 
@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from jax.sharding import Mesh
 
 from jaxtrunc.core.trees import Params
 from jaxtrunc.models import DecoderConfig
@@ -72,5 +74,6 @@ class SteerTask:
     facts: Mapping[str, object] | None = None
 
 
-Open = Callable[[TaskSettings, Path, Path], SteerTask]
-"""(settings, directory of the config file, directory for a base model made here, kept when resuming) → the task."""
+Open = Callable[[TaskSettings, Path, Path, Mesh | None], SteerTask]
+"""(settings, directory of the config file, directory for a base model made here, kept when resuming, mesh that `params` may be laid
+out over) → the task."""

@@ -1,11 +1,13 @@
 """One steering run: metrics before, training in the common loop, metrics after."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from jax.sharding import Mesh
 
+from jaxtrunc.core.mesh import batch_sharding, place
 from jaxtrunc.core.trees import Params, flatten
 from jaxtrunc.models import Execution, flops, leaf_class
 from jaxtrunc.recipes.steer.aims import aim_of, losses_of, with_reference
@@ -14,7 +16,7 @@ from jaxtrunc.recipes.steer.program import program, shared, with_peak
 from jaxtrunc.recipes.steer.rows import RowStream, SteerBatch, checked
 from jaxtrunc.recipes.steer.task import Split, SteerTask
 from jaxtrunc.recipes.steer.watch import matrices
-from jaxtrunc.train.layout import masters
+from jaxtrunc.train.layout import laid_out, masters
 from jaxtrunc.train.loop import Job, train
 from jaxtrunc.train.scope import split
 from jaxtrunc.train.utilisation import Work
@@ -53,8 +55,8 @@ class PairWork(Work):
         return float(self.kernels * body + self.head * batch.tokens * head)
 
 
-def steer_run(task: SteerTask, config: SteerConfig, directory: Path, *, resume: bool) -> Steered:
-    """Train `task.params` as `config` says; writes steer.jsonl and checkpoints/ into `directory`.
+def steer_run(task: SteerTask, config: SteerConfig, directory: Path, *, resume: bool, mesh: Mesh | None = None) -> Steered:
+    """Train `task.params` as `config` says, over `mesh` if there is one; writes steer.jsonl and checkpoints/ into `directory`.
 
     Runs of equal settings, task kind and shapes that differ in seed or learning rate share their compiled programs in one process.
 
@@ -62,25 +64,28 @@ def steer_run(task: SteerTask, config: SteerConfig, directory: Path, *, resume: 
       InputError: what cannot be trained so, such as a `where` that matches nothing or rows without anything to predict.
       RunFailed, Interrupted: as in `train`.
     """
-    job = steer_job(task, config, directory)
+    job = steer_job(task, config, directory, mesh)
     before = measured(task, task.params)
     params = train(job, resume=resume)
     return Steered(params, before, measured(task, params), matrices(flatten(params)))
 
 
-def steer_job(task: SteerTask, config: SteerConfig, directory: Path) -> Job:
+def steer_job(task: SteerTask, config: SteerConfig, directory: Path, mesh: Mesh | None = None) -> Job:
     """The run as the training loop takes it."""
-    settings, execution = config.train, Execution(remat=config.train.remat)
+    settings, execution = config.train, Execution(remat=config.train.remat, mesh=mesh)
     checked(task.tables)
     aim, factor = aim_of(task, config.primary, config.constraint, execution)
-    stream = RowStream(with_reference(task.tables, aim, task.params), settings.batch_size, settings.seed)
-    trained, frozen = split(task.params, lambda path: leaf_class(task.cfg, path), settings.scope)
+    tables = with_reference(task.tables, replace(aim, execution=Execution()), task.params)  # a few rows at a time, on any mesh
+    stream = RowStream(tables, settings.batch_size, settings.seed)
+    trained, frozen = (laid_out(leaves, mesh) for leaves in split(task.params, lambda path: leaf_class(task.cfg, path),
+                                                                  settings.scope))
     steps = settings.steps(stream.batches_per_epoch)
     chosen = program(losses_of(aim, factor), config.method, config.combine or "weighted_sum", config.sift_settings(),
-                     shared(settings), steps)
-    state = with_peak(chosen.start(masters(trained, None), None), settings.learning_rate)
+                     shared(settings), steps, mesh)
+    state = with_peak(chosen.start(masters(trained, mesh), mesh), settings.learning_rate)
     work = PairWork(task.cfg, execution, kernels=3, head=PASSES[settings.scope == "all"])
-    return Job(f"steering by {config.method}", state, frozen, chosen, stream, settings, directory, work, arrange=_arrays, log=LOG)
+    return Job(f"steering by {config.method}", state, frozen, chosen, stream, settings, directory, work, mesh=mesh,
+               arrange=partial(_arrays, mesh=mesh), log=LOG)
 
 
 def measured(task: SteerTask, params: Params) -> dict[str, dict[str, float]]:
@@ -88,6 +93,6 @@ def measured(task: SteerTask, params: Params) -> dict[str, dict[str, float]]:
     return {name: task.metrics(params, name) for name in SPLITS}
 
 
-def _arrays(batch: SteerBatch, step: int) -> dict[str, np.ndarray]:
+def _arrays(batch: SteerBatch, step: int, mesh: Mesh | None) -> dict[str, Any]:
     del step
-    return dict(batch.arrays)
+    return {name: rows if mesh is None else place(rows, batch_sharding(mesh)) for name, rows in batch.arrays.items()}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxtrunc.core.trees import Params
 from jaxtrunc.data.hashing import uniforms
@@ -19,7 +20,7 @@ BETTER: Mapping[str, Direction] = {"refusal": "higher", "over_refusal": "lower",
                                    "over_refusal_margin": "lower", "helpful_nll": "lower"}
 
 
-def refusals(settings: TaskSettings, here: Path, place: Path) -> SteerTask:
+def refusals(settings: TaskSettings, here: Path, place: Path, mesh: Mesh | None) -> SteerTask:
     """Refusals from five templates preferred to the compliant openings of DATA/advbench, answers of DATA/instructions_small kept.
 
     A prompt counts as refused if a refusal is likelier per token than an opening that complies; the margin is the mean of that
@@ -27,7 +28,7 @@ def refusals(settings: TaskSettings, here: Path, place: Path) -> SteerTask:
     trained on for validation, DATA/xstest for the test.
     """
     del place
-    folder, talk = data_directory(settings, here), open_talk(settings, here)
+    folder, talk = data_directory(settings, here), open_talk(settings, here, mesh)
     advbench = folder / "advbench/harmful_behaviors.jsonl"
     chosen = preferences(advbench, TEMPLATES, training=True)[:settings.rows]
     helpful = sorted(conversations([folder / "instructions_small" / name for name in INSTRUCTIONS]),

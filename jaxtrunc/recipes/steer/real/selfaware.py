@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.trees import Params
@@ -17,7 +18,7 @@ BETTER: Mapping[str, Direction] = {"fabricated": "lower", "fabrication_margin": 
 Pairs = Sequence[tuple[str, str]]
 
 
-def selfaware(settings: TaskSettings, here: Path, place: Path) -> SteerTask:
+def selfaware(settings: TaskSettings, here: Path, place: Path, mesh: Mesh | None) -> SteerTask:
     """Unanswerable questions of DATA/selfaware with another question's answer as the unsupported span, and what should be said.
 
     `fabricated` is the share of unanswerable questions for which such an answer is likelier per token than the abstention,
@@ -25,7 +26,7 @@ def selfaware(settings: TaskSettings, here: Path, place: Path) -> SteerTask:
     answer is less likely.
     """
     del place
-    path, talk = data_directory(settings, here) / "selfaware/questions.jsonl.gz", open_talk(settings, here)
+    path, talk = data_directory(settings, here) / "selfaware/questions.jsonl.gz", open_talk(settings, here, mesh)
     known, unknown = _questions(path, np.random.default_rng(settings.seed))
     held = {"validation": slice(0, HELD_OUT), "test": slice(HELD_OUT, 2 * HELD_OUT)}
     rows = min(len(known), len(unknown)) - 2 * HELD_OUT

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.trees import Params
@@ -65,12 +66,12 @@ class Talk:
         return Said(*found.astype(np.float64).T)
 
 
-def open_talk(settings: TaskSettings, here: Path) -> Talk:
-    """The base model of a config in the directory `here`; `InputError` if it names none."""
+def open_talk(settings: TaskSettings, here: Path, mesh: Mesh | None) -> Talk:
+    """The base model of a config in the directory `here`, laid out over `mesh`; `InputError` if it names none."""
     if settings.base_model is None:
         raise InputError(f"task: base_model: '{settings.name}' needs one, a directory or org/name")
     side = open_side(located(settings.base_model, here))
-    return Talk(side, Chat(load_tokenizer(side.source.directory), side.source.cfg.vocab_size), load(side.leaves, None))
+    return Talk(side, Chat(load_tokenizer(side.source.directory), side.source.cfg.vocab_size), load(side.leaves, mesh))
 
 
 def data_directory(settings: TaskSettings, here: Path) -> Path:

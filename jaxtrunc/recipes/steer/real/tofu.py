@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxtrunc.core.trees import Params
 from jaxtrunc.recipes.steer.real.talk import Talk, column_rows, data_directory, open_talk
@@ -16,14 +17,14 @@ BETTER: Mapping[str, Direction] = {"forget_accuracy": "lower", "retain_accuracy"
                                    "retain_nll": "lower"}
 
 
-def tofu(settings: TaskSettings, here: Path, place: Path) -> SteerTask:
+def tofu(settings: TaskSettings, here: Path, place: Path, mesh: Mesh | None) -> SteerTask:
     """Question and answer pairs from DATA/tofu, 200 on either side unless `rows` says otherwise.
 
     Accuracy is the share of answer tokens that are the most likely ones after the right answer so far. Forgetting is measured
     on the pairs that are trained on (every other one for each split), retaining on others.
     """
     del place
-    folder, talk, rows = data_directory(settings, here) / "tofu", open_talk(settings, here), settings.rows or ROWS
+    folder, talk, rows = data_directory(settings, here) / "tofu", open_talk(settings, here, mesh), settings.rows or ROWS
     rng = np.random.default_rng(settings.seed)
     forget, retain = (_drawn(column_rows(folder / f"{name}.jsonl.gz", "question", "answer"), count, rng)
                       for name, count in (("forget", rows), ("retain", rows + 2 * HELD_OUT)))
