@@ -102,6 +102,7 @@ def test_the_page_has_targets_sections_plots_and_accelerators(results):
     render.main()
     page = (results / "RESULTS.md").read_text()
     assert "| ≥ 2 | ≥ 3 | 2.5 | must |" in page and "| – | not measured |" in page
+    assert page.index("not measured |") < page.index("stands in the way") < page.index("- *all leaves of a 0.5B model")
     assert page.index("| target |") < page.index("## decompose.py") < page.index("results/decompose.svg") < page.index("None.")
     assert (results / "decompose.svg").exists() and "ours,2" in (results / "decompose.csv").read_text()
 
