@@ -147,10 +147,18 @@ def _gates(grid: Grid) -> list[str]:
 
 def _ablations(grid: Grid) -> list[str]:
     """SIFT with one thing changed against SIFT itself, on the two metrics that are traded for each other."""
-    found = [_ablation(grid, task, name, metric) for task in TASKS for name in _changed(grid, task)
+    found = [(name, *_ablation(grid, task, name, metric)) for task in TASKS for name in _changed(grid, task)
              for metric in list(better(grid, task))[:2]]
-    head = ["", words.ABLATIONS, "| task | changed | metric | SIFT | changed | difference |", "|---|---|---|---|---|---|"]
-    return head + found if found else []
+    if not found:
+        return []
+    said: dict[str, list[str]] = {}
+    for name, _, verdict in found:
+        said.setdefault("random gate" if name.startswith(RANDOM) else _changed_title(name), []).append(verdict)
+    lines = ["", words.ABLATIONS, "| changed | better | worse | undecided |", "|---|---|---|---|"]
+    lines += [_row([title, *(str(verdicts.count(kind)) for kind in ("better", "worse", "undecided"))])
+              for title, verdicts in said.items()]
+    return [*lines, "", "| task | changed | metric | SIFT | changed | difference |", "|---|---|---|---|---|---|",
+            *(line for _, line, _ in found)]
 
 
 def _changed(grid: Grid, task: str) -> list[str]:
@@ -159,13 +167,20 @@ def _changed(grid: Grid, task: str) -> list[str]:
             if name in ABLATIONS or name.startswith(RANDOM)]
 
 
-def _ablation(grid: Grid, task: str, name: str, metric: str) -> str:
+def _ablation(grid: Grid, task: str, name: str, metric: str) -> tuple[str, str]:
+    """The line of the table, and the verdict."""
     changed = {cell.seed: found["test"][metric] for cell, found in grid.results.items() if (cell.task, cell.method) == (task, name)}
     whole = {cell.seed: grid.results[cell]["test"][metric] for cell in grid.chosen[task, "sift"]}
     found = difference([changed[seed] for seed in SEEDS], [whole[seed] for seed in SEEDS], better(grid, task)[metric])
-    title = name.removeprefix("sift_").replace("_", " ").replace("random", "random gate, %")
+    title = _changed_title(name)
     values = [_number(float(np.mean(list(one.values())))) for one in (whole, changed)]
-    return _row([task.replace("_", " "), title, f"`{metric}`", *values, _told(found)])
+    return _row([task.replace("_", " "), title, f"`{metric}`", *values, _told(found)]), found.verdict
+
+
+def _changed_title(name: str) -> str:
+    """`sift_rank_1` → rank 1, `sift_random_93` → random gate, 93 %."""
+    kind, _, value = name.removeprefix("sift_").partition("_")
+    return f"random gate, {value} %" if kind == "random" else f"{kind} {value}".strip()
 
 
 def _times(grid: Grid) -> list[str]:
