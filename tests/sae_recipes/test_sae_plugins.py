@@ -13,12 +13,13 @@ from jaxtrunc.recipes.sae.plugins import resolve
 def mine(monkeypatch):
     """A module of the user's."""
     module = types.ModuleType("mine")
-    module.double, module.broken, module.number = lambda x, *, twice=2: twice * x, lambda x: [][x], 3
+    vars(module).update(double=lambda x, *, twice=2: twice * x, broken=lambda x: [][x], number=3)
     monkeypatch.setitem(sys.modules, "mine", module)
 
 
 def test_a_function_is_called_as_it_is(mine):
-    assert resolve("mine:double", "answers.judge")(4, twice=3) == 12 and resolve(None, "answers.judge") is None
+    found = resolve("mine:double", "answers.judge")
+    assert found is not None and found(4, twice=3) == 12 and resolve(None, "answers.judge") is None
 
 
 @pytest.mark.parametrize("named", ["mine:number", "mine:absent", "absent:f", "3"])
@@ -28,5 +29,6 @@ def test_what_is_no_function_is_refused(mine, named):
 
 
 def test_what_it_raises_is_not_taken_for_a_defect(mine):
+    found = resolve("mine:broken", "features.explainer")
     with pytest.raises(RunFailed, match=r"features\.explainer: 'mine:broken' raised IndexError: list index out of range"):
-        resolve("mine:broken", "features.explainer")(7)
+        assert found is not None and found(7)
