@@ -28,7 +28,7 @@ from jaxtrunc.spectral.lines import REMEDY, from_line, to_line
 from jaxtrunc.spectral.owned import owned
 from jaxtrunc.spectral.view import MatrixRef, content_hash, read_matrix
 
-FORMAT = 2
+FORMAT = 3
 CHUNK_BYTES = 64 << 20
 """A kill loses at most the matrices of one chunk per process."""
 
