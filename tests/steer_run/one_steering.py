@@ -28,5 +28,5 @@ if __name__ == "__main__":
     config, run, delay, *rest = sys.argv[1:]
     SlowStream.delay = float(delay)
     train.RowStream = SlowStream
-    tasks.TASKS = {**tasks.TASKS, "small": lambda settings, here, place: small_task("unlearn", source_directory(place))}
+    tasks.TASKS = {**tasks.TASKS, "small": lambda settings, here, place, mesh: small_task("unlearn", source_directory(place))}
     main(["steer", config, "--out-path", run, *rest])
