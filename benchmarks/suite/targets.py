@@ -29,7 +29,7 @@ TARGETS = (
     Target("sigma_error", "decompose", "σ error at full rank, tall and square", 1e-10, 1e-10, at_least=False),
     Target("leading_128", "decompose", "exact leading 128 only, against the same, ×", 2.5, 4,
            obstacle="most of the time is the float64 Gram matrix and its reduction to tridiagonal form, bound by memory, which any "
-           "exact number of components needs; a randomised method is no slower than ours and wrong in the first digit"),
+           "exact number of components needs; a randomised method is a sixth faster and wrong in the first digit"),
     Target("rebuild", "levels", "rebuild of 11 levels against U·S·Vᵀ per level, ×", 3, 5,
            obstacle="a product of the components in between and a pass over W_base remain for each level"),
     Target("once", "levels", "decomposition + 11 levels against mergekit's kernel run once + rebuild, ×", 2.6, 4,
