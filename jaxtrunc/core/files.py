@@ -40,13 +40,15 @@ def push_to_disk(path: Path) -> None:
 def refuse_taken(directory: Path) -> None:
     """Raise `InputError` unless `directory` is free to write: absent, or an empty directory."""
     refuse_below_file(directory)
-    if directory.is_file() or (directory.is_dir() and any(directory.iterdir())):
+    if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
+        raise InputError(f"{directory}: is a link, file or device, which a directory would replace; choose another --out-path")
+    if directory.is_dir() and any(directory.iterdir()):
         raise InputError(f"{directory}: exists and is not empty; nothing is overwritten, choose another --out-path")
 
 
 def refuse_below_file(directory: Path) -> None:
     """Raise `InputError` if what `directory` would lie in is a file."""
-    above = next(parent for parent in directory.absolute().parents if parent.exists())
+    above = next((parent for parent in directory.absolute().parents if parent.exists()), Path("/"))
     if not above.is_dir():
         raise InputError(f"{directory}: cannot be made, since {above} is a file; choose another --out-path")
 
@@ -81,9 +83,9 @@ def new_directory(final: Path) -> Iterator[Path]:
     try:
         with naming(final):
             yield staged
+            if final.is_dir():
+                final.rmdir()
+            publish(staged, final)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise
-    if final.is_dir():
-        final.rmdir()
-    publish(staged, final)

@@ -83,8 +83,8 @@ class RunDir:
         """Raise `InputError` if writing `artefact` here would overwrite something."""
         if not is_main():
             return  # process 0 may have begun to write already
-        if self.path.is_file():
-            raise InputError(f"{self.path}: is a file; give a directory for the run")
+        if os.path.lexists(self.path) and not self.path.is_dir():
+            raise InputError(f"{self.path}: is a file, device or broken link; give a directory for the run")
         refuse_below_file(self.path)
         if not self.path.exists() or not {item.name for item in self.path.iterdir()} - {LOCK}:
             return

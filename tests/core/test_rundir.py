@@ -2,12 +2,14 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 
 import pytest
 
 from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.files import new_directory
 from jaxtrunc.core.rundir import RunDir, open_run, relative_to_run, sha256
 
 
@@ -27,12 +29,30 @@ def test_a_verb_refuses_its_own_artefact_only(run):
     run.check_free("records.jsonl", resume=False)
 
 
+@pytest.mark.parametrize("make", [lambda path: os.mknod(path, 0o600 | stat.S_IFSOCK), lambda path: path.symlink_to("nowhere")],
+                         ids=["socket", "broken link"])
+def test_what_is_no_directory_is_never_replaced(make, tmp_path):
+    """A rename would put the new directory in the place of a device or socket."""
+    make(tmp_path / "taken")
+    before = os.lstat(tmp_path / "taken")
+    with pytest.raises(InputError, match="choose another --out-path"), new_directory(tmp_path / "taken"):
+        pass
+    assert os.lstat(tmp_path / "taken").st_ino == before.st_ino
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_pipe_is_no_run(tmp_path):
+    os.mkfifo(tmp_path / "taken")
+    with pytest.raises(InputError, match="is a file, device"):
+        RunDir(tmp_path / "taken").check_free("model", resume=False)
+
+
 def test_a_strangers_directory_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     for resume in (False, True):
         with pytest.raises(InputError, match=r"no manifest\.json"):
             RunDir(tmp_path).check_free("model", resume=resume)
-    with pytest.raises(InputError, match="is a file"):
+    with pytest.raises(InputError, match="is a file, device"):
         RunDir(tmp_path / "thesis.tex").check_free("model", resume=False)
     with pytest.raises(InputError, match=r"runs/a: cannot be made, since .*/thesis\.tex is a file"):
         RunDir(tmp_path / "thesis.tex" / "runs" / "a").check_free("model", resume=False)
