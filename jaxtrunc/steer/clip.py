@@ -8,8 +8,9 @@ import optax
 
 
 def joint_clip(gradients: Any, constraint_grads: Any, max_norm: float) -> tuple[Any, Any]:
-    """Both gradients times one factor, so that √(‖g_f‖² + ‖g_g‖²) is at most `max_norm`."""
-    norm = jnp.sqrt(optax.tree.norm(gradients, squared=True) + optax.tree.norm(constraint_grads, squared=True))
+    """Both gradients times one factor, so that √(‖g_f‖² + ‖g_g‖²) is at most `max_norm`; taken in float32, where 300² has room."""
+    whole = optax.tree.cast((gradients, constraint_grads), jnp.float32)
+    norm = jnp.asarray(optax.tree.norm(whole))
     factor = jnp.minimum(1, max_norm / jnp.where(norm > 0, norm, 1))
 
     def scaled(leaf: jax.Array) -> jax.Array:

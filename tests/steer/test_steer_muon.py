@@ -117,6 +117,13 @@ def test_scale_is_by_the_axes_of_the_dimension_numbers():
     np.testing.assert_allclose(scaled["w"], 3.0)
 
 
+def test_joint_clip_of_gradients_whose_squares_float16_cannot_hold():
+    f = {"a": np.full((8, 8), 300.0, np.float16)}
+    clipped_f, clipped_g = joint_clip(f, f, 1.0)
+    np.testing.assert_allclose([clipped_f["a"], clipped_g["a"]], 128**-0.5, rtol=1e-3)
+    assert clipped_f["a"].dtype == np.float16
+
+
 def test_joint_clip_keeps_the_relative_weight():
     f, g = {"a": np.full((3,), 4.0, np.float32)}, {"a": np.full((3,), 3.0, np.float32)}
     clipped_f, clipped_g = joint_clip(f, g, 1.0)
