@@ -54,8 +54,10 @@ def profile_conflicts(loss_f: Loss, loss_g: Loss, params: Any, batches: Iterable
       frequency: a matrix is proposed that is in conflict at this share of the steps, or more.
 
     Raises:
-      InputError: fewer batches than steps, or no matrix is in conflict so often.
+      InputError: no step, fewer batches than steps, or no matrix is in conflict so often.
     """
+    if steps < 1:
+        raise InputError(f"profile: steps: expected at least 1, found {steps}")
     tx = sift(learning_rate, threshold=NEVER, diagnostics=False, adam=adam, dimension_numbers=dimension_numbers)
     both, state, rows, source = loss_pair(Objectives(loss_f, loss_g)), tx.init(params), [], iter(batches)
 

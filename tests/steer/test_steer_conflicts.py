@@ -32,6 +32,8 @@ def test_the_matrix_that_conflicts_is_found_and_goes_into_sift(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "conflicts.npz")["cos"], found.cos)
     assert [file.name for file in tmp_path.iterdir()] == ["conflicts.npz"]
     sift(0.1, rank=2, where=found.where, when=found.when).init(params)
+    with pytest.raises(InputError, match="at least 1, found 0"):
+        profile_conflicts(loss_f, loss_g, params, [1.0] * 4, 0)
     with pytest.raises(InputError, match="expected 9 batches, found 4"):
         profile_conflicts(loss_f, loss_g, params, [1.0] * 4, 9)
     with pytest.raises(InputError, match="no matrix"):
