@@ -95,7 +95,9 @@ def test_what_is_proposed_can_be_given_back(steer, tmp_path):
     ({"primary": {"loss": "dpo"}}, ["npo or rmu"]), ({"constraint": {"weight": 0}}, ["weight", "above 0"]),
     ({"train": {"batch_size": 9}}, ["batch_size 9", "8 rows"]), ({"train": {"patience": 3}}, ["patience", "leave it out"]),
     ({"train": {"learning_rat": 3}}, ["learning_rat", "learning_rate"]), ({"task": {"name": "tofu"}}, ["data", "directory"]),
-    ({"task": {"name": "unlearning", "rows": 3}}, ["rows", "leave it out"])], ids=str)
+    ({"task": {"name": "unlearning", "rows": 3}}, ["rows", "leave it out"]),
+    ({"task": {"name": "tofu", "rows": -1}}, ["rows", "at least 1"]),
+    ({"task": {"name": "unlearning", "seed": -1}}, ["seed", "at least 0"])], ids=str)
 def test_what_is_wrong_is_said_in_one_sentence(change, words, steer, tmp_path):
     code, said = steer(BASE | change)
     assert code == 2 and said.startswith("jaxtrunc: error: ") and all(word in said for word in words), said

@@ -15,6 +15,7 @@ from typing import Literal
 
 from jax.sharding import Mesh
 
+from jaxtrunc.core.errors import InputError
 from jaxtrunc.core.trees import Params
 from jaxtrunc.models import DecoderConfig
 from jaxtrunc.recipes.steer.rows import Table
@@ -41,6 +42,12 @@ class TaskSettings:
     data: str | None = None
     rows: int | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range with an `InputError` that names the key."""
+        for name, value, least in (("rows", self.rows, 1), ("seed", self.seed, 0)):
+            if value is not None and value < least:
+                raise InputError(f"task: {name} must be at least {least}, found {value}")
 
 
 @dataclass(frozen=True)
