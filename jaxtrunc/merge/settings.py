@@ -126,7 +126,7 @@ def check(settings: MergeSettings) -> None:
     if "density" in how.uses:
         for density in settings.densities:
             _check_density(density)
-    if how.name in ("linear", "task_arithmetic", "dare_linear") and settings.normalized and sum(settings.weights) == 0:
+    if how.name in ("linear", "task_arithmetic", "dare_linear") and settings.normalized and _cancel(settings.weights):
         raise InputError("weight: the weights add up to 0, by which normalize would divide; choose others or normalize: false")
     _check_rank(settings.rank)
     _check_regex(settings.exclude)
@@ -150,6 +150,11 @@ def unused(settings: MergeSettings, given: Sequence[str]) -> list[str]:
     """Those of the `given` parameters that the method does not look at."""
     known = {"density", "normalize", "rank", "sigma", "scope", "exclude", "seed"} - settings.how.uses
     return [key for key in given if key in known or (key == "lambda" and settings.how.name == "linear")]
+
+
+def _cancel(weights: Sequence[float]) -> bool:
+    """Whether the sum is zero but for rounding, as that of 0.1, 0.2 and −0.3 is."""
+    return abs(math.fsum(weights)) <= 1e-9 * math.fsum(map(abs, weights))
 
 
 def _check_density(density: float) -> None:

@@ -121,6 +121,12 @@ def test_values_that_make_no_sense_are_refused(changes, words):
         merge(tree, [tree], **{"method": "ties"} | changes)
 
 
+def test_weights_that_cancel_but_for_rounding_are_refused():
+    tree = {"a": np.ones(3, np.float32)}
+    with pytest.raises(InputError, match="add up to 0"):
+        merge(None, [tree] * 3, "linear", weights=(0.1, 0.2, -0.3))
+
+
 def test_trees_that_differ_and_broken_values_are_refused():
     tree = {"a": np.ones(3, np.float32)}
     with pytest.raises(InputError, match="needs the base"):
