@@ -58,8 +58,7 @@ def merge_matrix(plan: MatrixPlan, taus: Any) -> dict[str, Any]:
 
 def _orthogonal(plan: MatrixPlan, taus: Any) -> dict[str, Any]:
     """Δ = msign(Û)·diag(s)·msign(V̂)ᵀ; with all of min(m, n)/T components and σ kept this is TSV-Merge (arXiv 2412.00081)."""
-    found = [triplets(tau, plan.components) for tau in taus]
-    used = [effective(s, max(taus.shape[1:])) for _, s, _ in found]
+    found, used = _sound(plan, taus)
     before, after, rank = _orthogonalised(found, used, plan.rcond_sv)
     xp = after[0].__array_namespace__()
     u, s, v = after
@@ -124,9 +123,16 @@ def _sum(taus: Any) -> Any:
     return taus.sum(0, dtype=np.float64 if isinstance(taus, np.ndarray) else None)
 
 
+def _sound(plan: MatrixPlan, taus: Any) -> tuple[list[Triplets], list[Any]]:
+    """The leading triplets of each task, those that are rounding set to zero, and which are not: those of a frozen matrix are."""
+    found = [triplets(tau, plan.components) for tau in taus]
+    used = [effective(s, max(taus.shape[1:])) for _, s, _ in found]
+    return [(u * kept, s * kept, v * kept) for (u, s, v), kept in zip(found, used, strict=True)], used
+
+
 def _interference(plan: MatrixPlan, taus: Any) -> dict[str, Any]:
     """That of the tasks as they come, for methods that do not need their bases themselves."""
-    found = [triplets(tau, plan.components) for tau in taus]
+    found, _ = _sound(plan, taus)
     xp = found[0][0].__array_namespace__()
     if not plan.components:
         return {"sti_before": xp.asarray(np.nan), "principal": xp.zeros((0, 0))}

@@ -6,6 +6,8 @@ import pytest
 
 from jaxtrunc.core.mesh import spectral_mesh
 from jaxtrunc.merge import interference, merge, merge_orthogonal
+from jaxtrunc.merge.matrix import MatrixPlan, merge_matrix, plan_matrix
+from jaxtrunc.merge.settings import MergeSettings
 
 SHAPES = [(24, 18), (18, 24), (16, 16), (40, 7)]
 SPECTRAL = ["tsv_merge", "iso_c", "iso_cts", "knots_ties"]
@@ -153,7 +155,6 @@ def test_sharded_trees_come_back_as_they_lay():
 def test_a_stack_on_devices_is_padded_and_cut_again():
     """Three matrices over eight devices, small enough to compile in seconds."""
     from jaxtrunc.merge.devices import merge_stack
-    from jaxtrunc.merge.matrix import MatrixPlan, merge_matrix
 
     plan = MatrixPlan("tsv_merge", 2, "keep", (), False, 1e-6)
     stack = np.random.default_rng(0).standard_normal((3, 2, 6, 4)).astype(np.float32)
@@ -163,3 +164,13 @@ def test_a_stack_on_devices_is_padded_and_cut_again():
         alone = merge_matrix(plan, taus)
         assert relative(one["delta"], alone["delta"]) < 1e-10 and one["rank_used"] == alone["rank_used"] == 4
         np.testing.assert_allclose(one["sti_before"], alone["sti_before"], rtol=1e-8)
+
+
+@pytest.mark.parametrize("method", ["tsv_merge", "orthogonal", "iso_c", "iso_cts", "knots_ties"])
+def test_directions_of_a_frozen_matrix_are_not_measured(method):
+    """They are arbitrary: no method may say that they overlap with those of the other task."""
+    taus = np.stack([np.zeros((12, 8)), np.random.default_rng(0).normal(size=(12, 8))]).astype(np.float32)
+    settings = MergeSettings(method, (1.0, 1.0), (1.0, 1.0))
+    plan, _ = plan_matrix(settings, (12, 8))
+    found = merge_matrix(plan, taus)
+    assert found["sti_before"] == pytest.approx(0, abs=1e-12) and not found["principal"].any()
