@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments == ["--version"]:
         print(f"jaxtrunc {__version__}")
         return
-    debug = "--debug" in arguments
+    debug, verb = "--debug" in arguments, None
     try:
         verb = parse(arguments)
         debug = verb.debug
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         else:
             verb.run()
     except BaseException as error:
-        sys.exit(_report(error, debug))
+        sys.exit(_report(error, debug, resumes=hasattr(verb, "resume")))
 
 
 def _run_together(verb: Verb, arguments: list[str]) -> None:
@@ -54,13 +54,13 @@ def _run_together(verb: Verb, arguments: list[str]) -> None:
     except BaseException as error:
         if not isinstance(error, JaxtruncError | KeyboardInterrupt | _Terminated):
             watch.wait_for_reason()
-        code = _report(error, verb.debug)
-        watch.stop_all(f"{watch.name} stopped: {_sentence(error)}", code)
+        code = _report(error, verb.debug, resumes=hasattr(verb, "resume"))
+        watch.stop_all(f"{watch.name} stopped: {_sentence(error, hasattr(verb, 'resume'))}", code)
         os._exit(code)  # an orderly end would wait for the others
     processes.leave(watch)
 
 
-def _report(error: BaseException, debug: bool) -> int:
+def _report(error: BaseException, debug: bool, *, resumes: bool) -> int:
     """Print what went wrong in one line; returns the exit code."""
     if isinstance(error, SystemExit):
         return int(error.code or 0)
@@ -69,15 +69,15 @@ def _report(error: BaseException, debug: bool) -> int:
         return 1
     if debug:
         traceback.print_exception(error)
-    complain(_sentence(error))
+    complain(_sentence(error, resumes))
     return Interrupted.exit_code if isinstance(error, KeyboardInterrupt | _Terminated) else getattr(error, "exit_code", 1)
 
 
-def _sentence(error: BaseException) -> str:
+def _sentence(error: BaseException, resumes: bool) -> str:
     if isinstance(error, JaxtruncError):
         return str(error)
     if isinstance(error, KeyboardInterrupt | _Terminated):
-        return "interrupted; the same command with --resume continues"
+        return "interrupted; " + ("the same command with --resume continues" if resumes else "give the same command again")
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return place + (error.strerror or str(error)) + REMEDIES.get(error.errno or 0, "")

@@ -1,5 +1,6 @@
 """`jaxtrunc merge`: several models of one base become one, tensor by tensor, with what is known of their interference."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 from jax.sharding import Mesh
 
 from jaxtrunc.core import environment, jsonio
+from jaxtrunc.core.errors import shown
 from jaxtrunc.core.files import new_directory, refuse_taken
 from jaxtrunc.core.mesh import spectral_mesh
 from jaxtrunc.core.progress import Advance, progress, say
@@ -36,7 +38,7 @@ def merge(file: Path | None, out_path: Path, flags: MergeFlags, max_shard_size: 
     config, limit = merge_config(file, flags), parse_size("--max-shard-size", max_shard_size)
     models = open_models(config)
     divide(models.slots(), config.settings)  # so that what cannot be merged is refused before the work
-    known = [*config.warnings, *models.warnings]
+    known = [*config.warnings, *models.warnings, *_unmatched(config, models)]
     for warning in known:
         say(f"warning: {warning}")
     with new_directory(out_path) as staged:
@@ -70,6 +72,13 @@ def _merged(config: MergeConfig, models: Models, tensors: dict[str, dict[str, An
         tensors[slot.name] = jsonio.strict(merged.facts)
         advance(1, slot.name)
         yield slot.name, merged.tensor
+
+
+def _unmatched(config: MergeConfig, models: Models) -> list[str]:
+    """Whether `exclude` names no tensor."""
+    pattern = config.settings.exclude
+    matched = not pattern or any(re.search(pattern, slot.name) for slot in models.slots())
+    return [] if matched else [f"exclude: {shown(pattern)} matches no tensor"]
 
 
 def _facts(config: MergeConfig, warnings: list[str], tensors: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class MergeConfig:
 
     Attributes:
       given: the parameters that somebody named, to warn of those without effect.
+      base_listed: the base was named among the models with a weight; it is left out, since its task vector is zero.
       dtype: of the result; None: that of the base model.
     """
 
@@ -53,11 +54,13 @@ class MergeConfig:
     settings: MergeSettings
     given: tuple[str, ...]
     dtype: str | None
+    base_listed: bool = False
 
     @property
     def warnings(self) -> list[str]:
         """What was asked for and changes nothing."""
-        return [f"{key} has no effect with {self.settings.how.name}" for key in unused(self.settings, self.given)]
+        found = [f"{key} has no effect with {self.settings.how.name}" for key in unused(self.settings, self.given)]
+        return [*found, f"{self.base_model} is the base and no task: it is left out of the models"] if self.base_listed else found
 
     def resolved(self) -> dict[str, Any]:
         """The whole as a config file would say it."""
@@ -83,12 +86,17 @@ def merge_config(file: Path | None, flags: MergeFlags) -> MergeConfig:
     where, folder = str(file or "command line"), file.parent if file else Path()
     method = flags.method or given.get("merge_method")
     if not isinstance(method, str):
-        raise InputError(f"{where}: no merge_method; expected one of {', '.join((*METHODS, *ALIASES))} (--method)")
+        found = "no merge_method" if method is None else f"merge_method: found {shown(method)}"
+        raise InputError(f"{where}: {found}; expected one of {', '.join((*METHODS, *ALIASES))} (--method)")
     base = flags.base_model or (None if given.get("base_model") is None else located(_text(where, given, "base_model"), folder))
     entries = {ref: {"weight": 1.0} for ref in flags.models}
     if flags.models and len(entries) < len(flags.models):
         raise InputError("--models: a model is there twice; give it once, with the sum of its weights")
-    models = _models(where, folder, given, base, find_method(method).name) if not flags.models else list(entries.items())
+    listed = list(entries.items()) if flags.models else _models(where, folder, given)
+    models = [(ref, values) for ref, values in listed if ref != base or find_method(method).name == "linear"]
+    for number, (ref, values) in enumerate(listed, 1):
+        if "weight" not in values and (ref, values) in models:
+            raise InputError(f"{where}: models, entry {number}: {ref} has no weight; give 'parameters: {{weight: 1.0}}'")
     if not models:
         raise InputError(f"{where}: no models to merge; name them under 'models' or with --models")
     parameters = _parameters(where, given) | _flagged(flags)
@@ -99,10 +107,17 @@ def merge_config(file: Path | None, flags: MergeFlags) -> MergeConfig:
         **{("lam" if key == "lambda" else key): value for key, value in parameters.items()})
     check(settings)
     named = [*parameters, *(["density"] if flags.density or any("density" in entry for _, entry in models) else [])]
-    dtype = flags.dtype or given.get("out_dtype") or given.get("dtype")
-    if dtype is not None and not (isinstance(dtype, str) and dtype in DTYPES):
-        raise InputError(f"{where}: dtype: expected one of {', '.join(DTYPES)}, found {shown(dtype)}")
-    return MergeConfig(base, tuple(ref for ref, _ in models), settings, tuple(named), dtype)
+    return MergeConfig(base, tuple(ref for ref, _ in models), settings, tuple(named), _dtype(where, flags, given),
+                       any(ref == base and values for ref, values in listed) and len(models) < len(listed))
+
+
+def _dtype(where: str, flags: MergeFlags, given: Mapping[str, Any]) -> str | None:
+    """Of the result; each that is given must be one."""
+    named = {"--dtype": flags.dtype, "out_dtype": given.get("out_dtype"), "dtype": given.get("dtype")}
+    for key, dtype in named.items():
+        if dtype is not None and not (isinstance(dtype, str) and dtype in DTYPES):
+            raise InputError(f"{where}: {key}: expected one of {', '.join(DTYPES)}, found {shown(dtype)}")
+    return next((dtype for dtype in named.values() if dtype is not None), None)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -113,9 +128,9 @@ def _read(file: Path) -> dict[str, Any]:
     return given
 
 
-def _models(where: str, folder: Path, given: Mapping[str, Any], base: str | None, method: str) -> list[Entry]:
-    """(REF, its weight and density) of every model; the base among them, without parameters, is left out as mergekit does."""
-    entries = given.get("models") or []
+def _models(where: str, folder: Path, given: Mapping[str, Any]) -> list[Entry]:
+    """(REF, its weight and density) of every model."""
+    entries = [] if given.get("models") is None else given["models"]
     if not isinstance(entries, list):
         raise InputError(f"{where}: models: expected a list, found {type(entries).__name__}")
     found: list[Entry] = []
@@ -124,30 +139,26 @@ def _models(where: str, folder: Path, given: Mapping[str, Any], base: str | None
         if not isinstance(entry, dict):
             raise InputError(f"{place}: expected a mapping with model and parameters, found {shown(entry)}")
         refuse_unknown_keys(entry, ("model", "parameters"), place)
-        ref, values = located(_text(place, entry, "model"), folder), entry.get("parameters") or {}
-        if ref == base and not values and method != "linear":
-            continue
-        found.append((ref, _numbers(place, ref, values)))
+        values = {} if entry.get("parameters") is None else entry["parameters"]
+        found.append((located(_text(place, entry, "model"), folder), _numbers(place, values)))
     refs = [ref for ref, _ in found]
     if doubled := [ref for ref in refs if refs.count(ref) > 1]:
         raise InputError(f"{where}: models: {doubled[0]} is there twice; give it once, with the sum of its weights")
     return found
 
 
-def _numbers(place: str, ref: str, values: Any) -> dict[str, float]:
+def _numbers(place: str, values: Any) -> dict[str, float]:
     if not isinstance(values, dict):
         raise InputError(f"{place}: parameters: expected a mapping, found {shown(values)}")
     refuse_unknown_keys(values, OF_A_MODEL, f"{place}: parameters")
     for key, value in values.items():
         if not _is(float, value):
             raise InputError(f"{place}: {key}: expected a number, found {shown(value)}")
-    if "weight" not in values:
-        raise InputError(f"{place}: {ref} has no weight; give 'parameters: {{weight: 1.0}}'")
     return {key: float(value) for key, value in values.items()}
 
 
 def _parameters(where: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    values = given.get("parameters") or {}
+    values = {} if given.get("parameters") is None else given["parameters"]
     if not isinstance(values, dict):
         raise InputError(f"{where}: parameters: expected a mapping, found {shown(values)}")
     refuse_unknown_keys(values, PARAMETERS, f"{where}: parameters")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.errors import InputError, shown
 
 NEGLIGIBLE = 1e-12
 
@@ -26,8 +26,15 @@ class Schedule:
 
     def __post_init__(self) -> None:
         """Refuse what can never hold."""
-        if self.start < 0 or self.every < 1 or self.steps == () or (self.stop is not None and self.stop <= self.start):
-            raise InputError(f"when: expected 0 <= start < stop, every >= 1 and steps not empty, found {self}")
+        if self.start < 0 or self.every < 1 or (self.stop is not None and self.stop <= self.start):
+            raise InputError(f"when: expected 0 <= start < stop and every >= 1, found start {self.start}, stop {self.stop}, every "
+                             f"{self.every}")
+        if self.steps is not None and (not self.steps or min(self.steps) < 0):
+            raise InputError(f"when: steps: expected numbers of steps, counted from 0, found {shown(list(self.steps))}")
+
+    def any_before(self, steps: int) -> bool:
+        """Whether a run of so many steps has one of them."""
+        return min(self.steps, default=0) < steps if self.steps is not None else self.start < steps
 
     def __call__(self, count: jax.Array) -> jax.Array:
         """Whether step `count` is one of them, a boolean scalar."""

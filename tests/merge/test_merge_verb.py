@@ -89,6 +89,17 @@ def test_references_beside_the_file_and_a_base_among_the_models(models, merged, 
     np.testing.assert_allclose(tensors_of(tmp_path / "out")[MATRIX], base + (one - base) + 0.5 * (two - base), atol=1e-6)
 
 
+@pytest.mark.parametrize("listed", [("base", "m1", "m2"), ("m1", "m2")], ids=" ".join)
+def test_the_base_is_no_task_whatever_its_weight(listed, models, merged, tmp_path):
+    places = dict(zip(("base", "m1", "m2"), models, strict=False))
+    code, _ = merged("--method", "tsv_merge", "--base-model", places["base"], "--models", *(places[name] for name in listed),
+                     "--exclude", "no such tensor", "--out-path", tmp_path / "out")
+    found = json.loads((tmp_path / "out/merge.json").read_text())
+    assert code == 0 and [entry["model"] for entry in found["config"]["models"]] == [str(places["m1"]), str(places["m2"])]
+    said = " ".join(found["warnings"])
+    assert "exclude: 'no such tensor' matches no tensor" in said and ("is the base and no task" in said) == ("base" in listed)
+
+
 @pytest.mark.parametrize("method", ["ties", "tsv_merge"])
 def test_an_adapter_equals_what_it_was_merged_into(method, models, merged, tmp_path):
     rng, tensors = np.random.default_rng(0), tensors_of(models[0])
@@ -151,7 +162,8 @@ def config(paths, **changes):
     ({"parameters": {"lamda": 1}}, "did you mean 'lambda'"),
     ({"merge_method": "tie"}, "did you mean 'ties'"), ({"merge_method": None}, "no merge_method"),
     ({"base_model": None}, "needs the model that all were tuned from"), ({"models": []}, "no models"),
-    ({"models": [{"model": "x"}]}, "has no weight"),
+    ({"models": [{"model": "x"}]}, "entry 1: x has no weight"), ({"merge_method": ["ties"]}, "merge_method: found ['ties']"),
+    ({"parameters": 0}, "parameters: expected a mapping"), ({"dtype": "int8", "out_dtype": "float32"}, "dtype: expected one of"),
     ({"models": [{"model": "no/such", "parameters": {"weight": "a"}}]}, "a number"),
     ({"merge_method": "orthogonal", "parameters": {"rank": 0}}, "at least 1"),
     ({"merge_method": "orthogonal", "parameters": {"rank": 1.5}}, "at most 1"),

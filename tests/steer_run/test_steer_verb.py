@@ -97,11 +97,15 @@ def test_what_is_proposed_can_be_given_back(steer, tmp_path):
     ({"train": {"learning_rat": 3}}, ["learning_rat", "learning_rate"]), ({"task": {"name": "tofu"}}, ["data", "directory"]),
     ({"task": {"name": "unlearning", "rows": 3}}, ["rows", "leave it out"]),
     ({"task": {"name": "tofu", "rows": -1}}, ["rows", "at least 1"]),
-    ({"task": {"name": "unlearning", "seed": -1}}, ["seed", "at least 0"])], ids=str)
+    ({"task": {"name": "unlearning", "seed": -1}}, ["seed", "at least 0"]),
+    ({"sift": {"where": ["layers/mlp/down_proj/kernel[1]", "layers/mlp/down/kernel"]}}, ["mlp/down/kernel'", "no trained matrix"]),
+    ({"sift": {"when": {"steps": [3, 900]}}}, ["when", "none of its steps"]),
+    ({"sift": {"when": {"steps": [-1]}}}, ["when", "counted from 0"]),
+    ({"sift": {"when": {"start": 3}}}, ["when", "none of its steps"]), ({"sift": {"rcond": 1.5}}, ["rcond"])], ids=str)
 def test_what_is_wrong_is_said_in_one_sentence(change, words, steer, tmp_path):
     code, said = steer(BASE | change)
     assert code == 2 and said.startswith("jaxtrunc: error: ") and all(word in said for word in words), said
-    assert not (tmp_path / "run/steer.json").exists() and not (tmp_path / "run/model").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_presets_are_those_of_the_library(steer):

@@ -1,10 +1,15 @@
 """`jaxtrunc steer`: a run directory from one config."""
 
 import dataclasses
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from jaxtrunc.config import read_config
 from jaxtrunc.core import environment, jsonio
+from jaxtrunc.core.errors import InputError
+from jaxtrunc.core.lock import LOCK
 from jaxtrunc.core.progress import say
 from jaxtrunc.core.rundir import RunDir
 from jaxtrunc.models import to_hf, write_model
@@ -30,7 +35,7 @@ def steer(config_path: Path, overrides: tuple[str, ...], out_path: Path | None, 
     config = read_config(config_path, overrides, SteerConfig)
     run = RunDir(out_path or Path(config.out_path or f"runs/{config.name}"))
     run.check_free(RESULTS, resume=resume)
-    with run.lock():
+    with run.lock(), _nothing_if_refused(run):
         facts = dataclasses.asdict(config) | {"environment": environment.describe()}
         run.begin("steer", RESULTS, facts, resume=resume, fixed=FIXED)
         if run.is_finished(RESULTS) and run.is_finished(MODEL):
@@ -39,6 +44,18 @@ def steer(config_path: Path, overrides: tuple[str, ...], out_path: Path | None, 
         mesh = None if config.mesh is None else open_mesh(config.mesh)
         task = open_task(config.task_settings, config_path.parent, run / BASE, mesh)
         _store(run, config, task, steer_run(task, config, run.path, resume=resume, mesh=mesh))
+
+
+@contextmanager
+def _nothing_if_refused(run: RunDir) -> Iterator[None]:
+    """What was written into an empty directory goes again if the input is refused; asked for under the lock."""
+    empty = all(item.name == LOCK for item in run.path.iterdir())
+    try:
+        yield
+    except InputError:
+        if empty:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
 
 
 def _store(run: RunDir, config: SteerConfig, task: SteerTask, done: Steered) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from jaxtrunc.core.errors import InputError
 from jaxtrunc.steer import Schedule, Window
-from jaxtrunc.steer.options import ALWAYS
+from jaxtrunc.steer.options import ALWAYS, SiftOptions
 from jaxtrunc.train.settings import TrainSettings
 
 Method = Literal["sift", "muon", "adamw"]
@@ -77,8 +77,10 @@ class SiftSettings:
     max_active: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what the optimiser's own options do not see."""
+        """Refuse what the optimiser would, before anything is written, and what its options do not see."""
         _positive("sift", "rms", self.rms)
+        SiftOptions(self.rank, self.threshold, polar=self.polar, subspace=self.subspace, rcond=self.rcond, sv_rtol=self.sv_rtol,
+                    max_active=self.max_active, fallback=self.fallback)
 
 
 @dataclass(frozen=True)

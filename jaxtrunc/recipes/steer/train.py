@@ -7,6 +7,7 @@ from typing import Any
 
 from jax.sharding import Mesh
 
+from jaxtrunc.core.errors import InputError, did_you_mean
 from jaxtrunc.core.mesh import batch_sharding, place
 from jaxtrunc.core.trees import Params, flatten
 from jaxtrunc.models import Execution, flops, leaf_class
@@ -14,6 +15,7 @@ from jaxtrunc.recipes.steer.aims import aim_of, losses_of, with_reference
 from jaxtrunc.recipes.steer.config import SteerConfig
 from jaxtrunc.recipes.steer.program import program, shared, with_peak
 from jaxtrunc.recipes.steer.rows import RowStream, SteerBatch, checked
+from jaxtrunc.recipes.steer.settings import SiftSettings
 from jaxtrunc.recipes.steer.task import Split, SteerTask
 from jaxtrunc.recipes.steer.watch import matrices
 from jaxtrunc.train.layout import laid_out, masters
@@ -80,12 +82,24 @@ def steer_job(task: SteerTask, config: SteerConfig, directory: Path, mesh: Mesh 
     trained, frozen = (laid_out(leaves, mesh) for leaves in split(task.params, lambda path: leaf_class(task.cfg, path),
                                                                   settings.scope))
     steps = settings.steps(stream.batches_per_epoch)
+    if config.method == "sift":
+        _can_fire(config.sift_settings(), matrices(trained), steps)
     chosen = program(losses_of(aim, factor), config.method, config.combine or "weighted_sum", config.sift_settings(),
                      shared(settings), steps, mesh)
     state = with_peak(chosen.start(masters(trained, mesh), mesh), settings.learning_rate)
     work = PairWork(task.cfg, execution, kernels=3, head=PASSES[settings.scope == "all"])
     return Job(f"steering by {config.method}", state, frozen, chosen, stream, settings, directory, work, mesh=mesh,
                arrange=partial(_arrays, mesh=mesh), log=LOG)
+
+
+def _can_fire(chosen: SiftSettings, names: list[str], steps: int) -> None:
+    """Refuse names in `where` that are no matrix, and a `when` without a step of this run."""
+    known = {*names, *(name.rpartition("[")[0] for name in names)}
+    for name in chosen.where if isinstance(chosen.where, tuple) else ():
+        if name not in known:
+            raise InputError(f"sift: where: '{name}' is no trained matrix{did_you_mean(name, known)}")
+    if not chosen.when.any_before(steps):
+        raise InputError(f"sift: when: none of its steps is among the {steps} of this run, counted from 0")
 
 
 def measured(task: SteerTask, params: Params) -> dict[str, dict[str, float]]:
