@@ -17,7 +17,7 @@ from jaxtrunc.recipes.steer.task import TaskSettings
 def opened(shared_data):
     """`opened(task, name, rows)`."""
     def run(task, name, rows=None):
-        return task(TaskSettings(name, "models/stories260k", ".", rows), shared_data, Path())
+        return task(TaskSettings(name, "models/stories260k", ".", rows), shared_data, Path(), None)
 
     return run
 
@@ -25,7 +25,7 @@ def opened(shared_data):
 @pytest.fixture(scope="module")
 def said(shared_data):
     """Tokens and labels of a table → the texts of prompts with answers, and of answers alone."""
-    tokenizer = open_talk(TaskSettings("any", "models/stories260k"), shared_data).chat.tokenizer
+    tokenizer = open_talk(TaskSettings("any", "models/stories260k"), shared_data, None).chat.tokenizer
 
     def run(table, side):
         whole = [row[mask] for row, mask in zip(table[f"{side}_tokens"], table[f"{side}_mask"], strict=True)]
@@ -72,7 +72,7 @@ def test_selfaware_pairs_an_invented_answer_with_an_abstention(opened, said):
 def test_measures_are_those_of_transformers(opened, shared_data):
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
     place = shared_data / "models/stories260k"
-    talk = open_talk(TaskSettings("any", str(place)), Path())
+    talk = open_talk(TaskSettings("any", str(place)), Path(), None)
     table = talk.table("asked", ["Who is there?", "What did the cat eat?"], ["Tom.", "A big red ball."])
     found = talk.said(talk.params, table)
     model = transformers.AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)

@@ -144,7 +144,7 @@ def test_rmu_moves_states_towards_the_vector_and_holds_the_others(tmp_path, line
 @pytest.mark.parametrize(("more", "words"), [
     ({"primary": PrimarySettings("dpo")}, "npo or rmu"), ({"constraint": ConstraintSettings("retention")}, "cross_entropy"),
     ({"primary": PrimarySettings("rmu", layer=2)}, "layers 0 to 1"), ({"sift": {"where": "nothing"}}, "matches none"),
-    ({"sift": {"where": ("layers/none[0]",)}}, "matches none"), ({"sift": {"rank": 0}}, "rank must be at least 1"),
+    ({"sift": {"where": ("layers/none[0]",)}}, "no trained matrix"), ({"sift": {"rank": 0}}, "rank must be at least 1"),
     ({"train": dataclasses.replace(QUICK, batch_size=9)}, "more than the 8 rows of 'forget'")])
 def test_what_cannot_be_trained_is_refused(more, words, tmp_path):
     with pytest.raises(InputError, match=words):
