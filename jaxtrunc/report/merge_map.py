@@ -9,12 +9,11 @@ import numpy as np
 
 from jaxtrunc.report import canvas
 from jaxtrunc.report.canvas import Plot
-from jaxtrunc.report.merge import LAYER, cosine, kind_of
+from jaxtrunc.report.merge import LAYER, Entry, cosine, kind_of
 from jaxtrunc.report.plots.heat import draw_table
 
 COLUMNS = ("tensor", "layer", "module", "rank_used", "delta_norm", "mean_cosine", "largest_cosine", "sti_before", "sti_after")
 HIGHEST = 9.0  # inches of one map; two stand above each other
-Entry = dict[str, Any]
 READERS: dict[str, Callable[[Entry], float | None]] = {
     "STI before": lambda entry: entry["sti_before"], "STI after": lambda entry: entry["sti_after"],
     "mean |cosine| between tasks": lambda entry: cosine(entry, mean=True)}
