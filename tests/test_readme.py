@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "launch" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DEMO = "make demo RUN=runs/demo"
 REAL_DATA = "configs/"  # commands that need ../shared/data, and many minutes
 
 
@@ -26,9 +27,15 @@ def commands(page: Path) -> list[str]:
     return [line for line in lines if line]
 
 
+def with_the_demo(page: Path) -> list[str]:
+    """The lines of the blocks that begin with a demo of their own and are for a clone in which nothing else was made."""
+    return [line for block in blocks(page, "sh") if block.startswith(f"{DEMO}\n") for line in block.splitlines()]
+
+
 def program_lines() -> list[str]:
     """Lines that call the program on what the README itself has made before."""
-    found = [line for page in PAGES for line in commands(page) if line.split()[0].split("/")[-1] == "jaxtrunc"]
+    found = [line for page in PAGES for line in commands(page) if line.split()[0].split("/")[-1] == "jaxtrunc"
+             and line not in with_the_demo(page)]
     return [line for line in dict.fromkeys(found) if REAL_DATA not in line]
 
 
@@ -57,11 +64,28 @@ def folder(tmp_path_factory) -> Path:
     return place
 
 
-def test_the_commands_of_the_readme(folder):
-    lines = program_lines()
-    demo = next(line for line in lines if " demo " in line)
-    table = run(demo, folder)
+@pytest.fixture(scope="session")
+def demo(folder) -> str:
+    """The line of the README that runs the demo, run."""
+    line = next(line for line in program_lines() if " demo " in line)
+    table = run(line, folder)
     assert "top_k" in table and "random_k" in table
+    return line
+
+
+def test_the_models_of_the_merge_page(demo, folder, tmp_path):
+    page = ROOT / "docs" / "merge.md"
+    shutil.copytree(folder / "runs" / "demo", tmp_path / "runs" / "demo")
+    (tmp_path / "jaxtrunc").symlink_to(ROOT / "jaxtrunc")
+    shutil.copy(folder / "merge.yaml", tmp_path)
+    made = with_the_demo(page)
+    for line in made[1:] + [line for line in commands(page) if line.startswith("jaxtrunc merge")]:
+        run(line, tmp_path)
+    assert {path.name for path in (tmp_path / "models").iterdir()} == {"merged", "merged-ties"} and made[0] == DEMO
+
+
+def test_the_commands_of_the_readme(demo, folder):
+    lines = program_lines()
     shutil.copytree(folder / "runs" / "demo" / "model", folder / "finetuned")
     for line in lines:
         if line != demo:

@@ -22,7 +22,8 @@ from jaxtrunc.planning.sizes import parse_size
 from jaxtrunc.recipes.merge_card import card
 from jaxtrunc.recipes.merge_config import MergeConfig, MergeFlags, merge_config
 from jaxtrunc.recipes.merge_models import Models, open_models
-from jaxtrunc.report.merge import print_merge, write_interference
+from jaxtrunc.report.merge import print_merge
+from jaxtrunc.report.merge_map import write_interference
 
 SCHEMA_VERSION = 1
 SHARD = "5GB"

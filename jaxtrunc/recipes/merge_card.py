@@ -6,7 +6,7 @@ import yaml
 
 from jaxtrunc import __version__
 from jaxtrunc.recipes.merge_config import MergeConfig
-from jaxtrunc.report.merge import COLUMNS, by_module
+from jaxtrunc.report.merge import CAPTION, COLUMNS, by_module, unchanged_line
 
 PAPERS = {
     "linear": "weights averaged ([model soups](https://arxiv.org/abs/2203.05482))",
@@ -29,13 +29,14 @@ def card(config: MergeConfig, facts: dict[str, Any]) -> str:
             "library_name": "transformers"}
     models = "\n".join(f"- `{ref}`, weight {weight:g}" for ref, weight in zip(config.models, config.settings.weights, strict=True))
     over = f" over `{config.base_model}`" if config.base_model else ""
+    rows, unchanged = by_module(facts)
     table = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|",
-             *("| " + " | ".join(row) + " |" for row in by_module(facts))]
+             *("| " + " | ".join(row) + " |" for row in rows)]
     return "\n\n".join([
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---", "# Merged model", f"Merged{over} by {PAPERS[name]}:", models,
         *(f"Warning: {warning}." for warning in facts["warnings"]),
         f"```yaml\n{yaml.safe_dump(facts['config'], sort_keys=False)}```",
-        "## How the models interfere", "\n".join(table),
-        "Medians over tensors. merge.json holds every tensor, plots/interference.csv the numbers of the plot.",
+        "## How the models interfere", "\n".join(table), *unchanged_line(unchanged), CAPTION,
+        "merge.json holds every tensor, plots/interference.csv the numbers of the plot.",
         f"Made by jaxtrunc {__version__}.", ""])
 

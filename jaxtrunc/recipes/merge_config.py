@@ -181,7 +181,10 @@ def _flagged(flags: MergeFlags) -> dict[str, Any]:
     """The parameters that the command line names."""
     values = {"lambda": flags.lam, "normalize": flags.normalize or None, "sigma": flags.sigma, "scope": flags.scope,
               "exclude": flags.exclude, "seed": flags.seed, "rank": None if flags.rank is None else parse_rank(flags.rank)}
-    return {key: value for key, value in values.items() if value is not None}
+    given = {key: value for key, value in values.items() if value is not None}
+    for key in CHOICES.keys() & given.keys():
+        _check_parameter("command line", key, given[key])
+    return given
 
 
 def _spread(flag: str, given: Sequence[float], values: Sequence[float]) -> tuple[float, ...]:

@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 
-from jaxtrunc.merge import ALIASES, METHODS
+from jaxtrunc.merge import ALIASES, METHODS, interference
 from jaxtrunc.recipes.merge_config import KEYS, OF_A_MODEL, PARAMETERS, MergeFlags, merge_config
 from jaxtrunc.verbs.combine import Merge
 
@@ -39,6 +40,20 @@ def test_the_file_of_the_page(tmp_path):
     config, given = merge_config(file, MergeFlags()), yaml.safe_load(file.read_text())
     assert config.settings.weights == (0.7, 0.4) and config.settings.densities == (0.3, 0.5) and not config.warnings
     assert config.resolved()["parameters"] == given["parameters"] | {"scope": "tensor"} and config.dtype == given["out_dtype"]
+
+
+def test_the_scale_of_sti():
+    """The two columns of few components are measured here; the third takes longer."""
+    rng, m, r, sigma = np.random.default_rng(0), 1024, 8, np.linspace(2, 1, 8)
+    rows = re.findall(r"^\| (?:unrelated|T times)[^|]*(.*)$", PAGE, re.M)
+    unrelated, same = ([float(cell) for cell in row.split("|")[1:3]] for row in rows)
+    for column, tasks in enumerate((2, 4)):
+        u, v = (np.linalg.qr(rng.standard_normal((tasks, m, r)))[0] for _ in range(2))
+        found = interference([(a * sigma) @ b.T for a, b in zip(u, v, strict=True)], r) / sigma.mean()
+        assert found == pytest.approx(unrelated[column], rel=0.2)
+        found = interference([(u[0] * sigma) @ v[0].T] * tasks, r) / sigma.mean()
+        assert found == pytest.approx((tasks - 1) ** 2 / (tasks * r - 1))
+        assert found == pytest.approx(same[column], rel=0.03)
 
 
 def test_the_python_of_the_page():

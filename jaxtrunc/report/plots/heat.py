@@ -9,6 +9,8 @@ from jaxtrunc.report.tensors import Spectrum, by_module
 
 COLUMNS = ("layer", "module", "value")
 MOST_NUMBERED = 60  # cells; more numbers than this cannot be read
+DIGIT, LINE = 0.075, 0.16  # inches that a character of a number takes, and its height
+AROUND = (1.3, 1.0)  # inches beside and under a map: its labels and its scale
 
 
 def draw(results: Results) -> list[Plot]:
@@ -37,10 +39,10 @@ def _map(layered: dict[str, list[Spectrum]], name: str, title: str, read) -> Plo
     return Plot(name, title, "Blank: not decomposed.", figure, COLUMNS, rows)
 
 
-def draw_table(figure, table: np.ndarray, layers: list[int], modules: list[str]) -> None:
-    """One map on a figure or a part of one; NaN is left blank."""
+def draw_table(figure, table: np.ndarray, layers: list[int], modules: list[str], top: float | None = None) -> None:
+    """One map on a figure or a part of one, coloured up to `top` (its largest value); NaN is left blank."""
     axes = figure.subplots()
-    mesh = axes.pcolormesh(np.ma.masked_invalid(table), cmap="cividis", vmin=0)
+    mesh = axes.pcolormesh(np.ma.masked_invalid(table), cmap="cividis", vmin=0, vmax=top)
     figure.colorbar(mesh, ax=axes, pad=0.02)
     axes.grid(False)
     axes.invert_yaxis()
@@ -48,13 +50,22 @@ def draw_table(figure, table: np.ndarray, layers: list[int], modules: list[str])
     axes.set_yticks(np.arange(0, len(layers), step) + 0.5, layers[::step])
     axes.set_xticks(np.arange(len(modules)) + 0.5, modules, rotation=35, ha="right", fontsize=9)
     axes.set_ylabel("layer")
-    if table.size <= MOST_NUMBERED:
-        _write_numbers(axes, table)
+    if table.size <= MOST_NUMBERED and np.isfinite(table).any():
+        _write_numbers(figure, axes, table, 0.55 * (top or np.nanmax(table)))
 
 
-def _write_numbers(axes, table: np.ndarray) -> None:
-    bright = np.nanmax(table) * 0.55
-    for (row, column), value in np.ndenumerate(table):
-        if np.isfinite(value):
-            axes.text(column + 0.5, row + 0.5, f"{value:.3g}", ha="center", va="center", fontsize=8,
-                      color="black" if value > bright else "white")
+def _write_numbers(figure, axes, table: np.ndarray, bright: float) -> None:
+    """The values with three digits, with two, or none: as many as fit into the cells."""
+    for digits in (3, 2):
+        texts = {cell: f"{value:.{digits}g}" for cell, value in np.ndenumerate(table) if np.isfinite(value)}
+        if _fit(figure, table.shape, max(map(len, texts.values()))):
+            for (row, column), text in texts.items():
+                axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8,
+                          color="black" if table[row, column] > bright else "white")
+            return
+
+
+def _fit(figure, shape: tuple[int, ...], characters: int) -> bool:
+    """Whether numbers of that length keep apart in the cells of a table on a figure of this size."""
+    width, height = (side - taken for side, taken in zip(figure.bbox.size / figure.dpi, AROUND, strict=True))
+    return width / shape[1] >= DIGIT * characters and height / shape[0] >= LINE
