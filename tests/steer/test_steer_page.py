@@ -3,17 +3,42 @@
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
+import pytest
 
-from jaxtrunc.steer import COMBINERS, SiftOptions
+from jaxtrunc.recipes.steer.settings import Method
+from jaxtrunc.recipes.steer.tasks import TASKS
+from jaxtrunc.steer import COMBINERS, PRESETS, SiftOptions
+from jaxtrunc.verbs.steer import Steer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "steer.md").read_text()
 
 
+def block(holds):
+    """The program of the page that holds these words."""
+    return next(found for found in re.findall(r"```python\n(.*?)```", PAGE, re.S) if holds in found)
+
+
+@pytest.mark.slow
+def test_a_task_of_ones_own_forgets_and_keeps(tmp_path, monkeypatch, compilation_cache):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(block("SteerTask("), names)
+    before, after = names["done"].before["test"], names["done"].after["test"]
+    assert after["forget_nll"] > before["forget_nll"] and after["retain_nll"] < before["retain_nll"], (before, after)
+    assert (tmp_path / "mine" / "steer.jsonl").exists()
+
+
+def test_help_names_every_task_method_combiner_and_preset():
+    text = Steer.__doc__ or ""
+    assert all(name in text for name in (*TASKS, *COMBINERS, *PRESETS, *get_args(Method)))
+
+
 def test_the_program_runs_and_both_losses_fall():
     names = {}
-    exec(re.search(r"```python\n(.*?)```", PAGE, re.S).group(1), names)
+    exec(block("loss_pair(objectives"), names)
     losses = np.asarray(names["losses"])
     assert (losses[-1] < losses[0]).all() and names["fired"].shape == (2,)
 
