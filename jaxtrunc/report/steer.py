@@ -58,10 +58,10 @@ def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
     """What happened, as name and value."""
     last = results["last"]
     found = [("steps", str(results["steps"])), ("fired share of matrices, mean over steps", number(results["fired_share"], 3))]
-    names = {"primary": "primary loss in the last step", "constraint": "constraint in the last step", "cos_mean": "mean cosine",
-             "rank_used": "rank used where it fired", "sti": "interference before it", "sti_after": "and after",
+    names = {"primary": "primary loss", "constraint": "constraint", "cos_mean": "mean cosine", "rank_used": "rank where it fired",
+             "sti": "interference of the momenta", "sti_after": "interference of the orthogonalised halves",
              "align_f": "alignment with the primary momentum", "align_g": "alignment with the constraint's"}
-    return found + [(text, number(last[name], 3)) for name, text in names.items()]
+    return found + [(f"last step: {text}", number(last[name], 3)) for name, text in names.items()]
 
 
 def draw(run: Path, results: dict[str, Any]) -> list[Plot]:
@@ -79,7 +79,7 @@ def _losses(lines: list[dict[str, Any]]) -> Plot:
     steps = [line["step"] for line in lines]
     for axes, name in zip(figure.subplots(1, 2), ("primary", "constraint"), strict=True):
         axes.plot(steps, [line[name] for line in lines], color=canvas.COLOURS["top_k" if name == "primary" else "random_k"])
-        axes.set(xlabel="step", title=name)
+        axes.set(xlabel="step", ylabel="loss × weight", title=name)
     rows = [(line["step"], line["primary"], line["constraint"]) for line in lines]
     return Plot("losses", "Both losses", "Of each step's own batch, with their weights.", figure, ("step", "primary", "constraint"),
                 rows)
@@ -113,7 +113,7 @@ def _map(figure: Any, table: np.ndarray, names: list[str], colours: dict[str, An
     axes = figure.subplots()
     mesh = axes.pcolormesh(np.arange(table.shape[1] + 1) + 0.5, np.arange(len(table) + 1), np.ma.masked_invalid(table),
                            rasterized=True, **colours)
-    figure.colorbar(mesh, ax=axes, pad=0.02, label=label)
+    figure.colorbar(mesh, ax=axes, pad=0.02, fraction=0.05, aspect=40, label=label)
     axes.grid(False)
     axes.invert_yaxis()
     step = -(-len(names) // MOST_NAMED)
