@@ -84,6 +84,7 @@ def test_a_second_run_compiles_less_and_missing_peers_are_said(monkeypatch):
     assert any("skipped: mergekit is not installed" in line for line in markdown.section(report.result(0, 0)))
 
 
+@pytest.mark.slow
 def test_encoders_of_sparse_autoencoders_agree():
     report = measured(sae_encode, "sae_encode")
     for comparison in report.comparisons:

@@ -50,6 +50,7 @@ def assert_same(ours: Path, theirs: Path) -> None:
     assert mine["selection"]["k"] == other["selection"]["k"] and mine["verdict"]["label"] == other["verdict"]["label"]
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_results_of_one(config, alone):
     run = config.with_name("two")
     assert finish(start(2, "run", config, "--out-path", run, devices=4)) == [(0, ""), (0, "")]

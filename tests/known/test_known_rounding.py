@@ -15,6 +15,7 @@ def runs(workshop, tmp_path_factory):
     return {dtype: known_runs.rounded(workshop, folder / dtype, dtype).results for dtype in ("bfloat16", "float32")}
 
 
+@pytest.mark.slow
 def test_the_tail_of_the_bf16_pair_is_rounding(runs):
     """Beyond the four components: nothing in float32; in bfloat16 a tail of full rank that ends near the predicted edge."""
     ranks = {dtype: [entry["rank"] for entry in results["spectra"].values()] for dtype, results in runs.items()}
@@ -24,6 +25,7 @@ def test_the_tail_of_the_bf16_pair_is_rounding(runs):
     assert np.median(above) <= 2 * ROUNDED_RANK, "the edge is that of even noise: weights of uneven size poke out a little"
 
 
+@pytest.mark.slow
 def test_it_is_warned_of_and_stands_in_the_findings(runs):
     """The warning names what is wrong; the findings say what of the tail is not shown."""
     rounded, clean = runs["bfloat16"], runs["float32"]

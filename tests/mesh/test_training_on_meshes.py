@@ -31,7 +31,7 @@ def one_device(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("shape", "scope", "accumulation"), [
-    ((8, 1, 1), "linear", 1), ((1, 8, 1), "all", 1), ((2, 2, 2), "all", 2),
+    pytest.param((8, 1, 1), "linear", 1, marks=pytest.mark.slow), ((1, 8, 1), "all", 1), ((2, 2, 2), "all", 2),
     pytest.param((1, 1, 8), "linear", 2, marks=pytest.mark.slow), pytest.param((4, 1, 2), "all", 1, marks=pytest.mark.slow)])
 def test_the_loss_curve_is_that_of_one_device(one_device, tmp_path, shape, scope, accumulation):
     train(tmp_path, compute_mesh(*shape), scope=scope, accumulation=accumulation)

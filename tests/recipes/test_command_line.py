@@ -1,5 +1,6 @@
 """Help that teaches, errors in one line, exit codes."""
 
+import importlib
 import subprocess
 import sys
 
@@ -49,15 +50,17 @@ def test_a_defect_says_so(jaxtrunc, monkeypatch, tmp_path):
     assert code == 1 and "ZeroDivisionError" in said and "Traceback" not in said
 
 
-def test_interrupt_is_resumable(jaxtrunc, monkeypatch, tmp_path):
-    from jaxtrunc.recipes import report
-
+@pytest.mark.parametrize(("verb", "module", "first", "says"), [
+    ("steer", "jaxtrunc.recipes.steer.run", "read_config", "--resume continues"),
+    ("report", "jaxtrunc.recipes.report", "open_run", "give the same command again")])
+def test_an_interrupt_says_how_to_go_on(verb, module, first, says, jaxtrunc, monkeypatch, tmp_path):
+    """Not every verb has --resume."""
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(report, "open_run", stopped)
-    code, said = jaxtrunc("report", tmp_path)
-    assert code == 3 and "--resume" in said
+    monkeypatch.setattr(importlib.import_module(module), first, stopped)
+    code, said = jaxtrunc(verb, tmp_path)
+    assert code == 3 and says in said
 
 
 def test_doctor_finds_the_decomposition_right(jaxtrunc):

@@ -63,6 +63,7 @@ def test_a_sweep_compiles_nothing_after_its_first_level(pair, fresh, jaxtrunc, a
     assert counts[-1] == counts[SPLITS - 1]
 
 
+@pytest.mark.slow
 def test_one_level_of_weights_is_on_the_devices(pair, fresh, jaxtrunc, after_each_score):
     """Bound: all tensors of one model in float32, and once more those that are not cut, which all levels share."""
     def alive():

@@ -47,6 +47,7 @@ def test_a_second_finetune_is_refused_and_another_rate_cannot_resume(verbs, refu
     refused(*again, *SHORT, "train.learning_rate=5e-3", "--resume", words=("another train",))
 
 
+@pytest.mark.slow
 def test_run_is_the_same_in_one_command(verbs, jaxtrunc, tmp_path):
     config = {"name": "short", "base_model": str(ASSETS / "model"), "task": str(ASSETS / "task.yaml"),
               "train": {"max_steps": 3, "learning_rate": 1e-3, "checkpoint_every": 1, "batch_size": 8},

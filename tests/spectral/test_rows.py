@@ -71,7 +71,7 @@ def test_an_unchanged_vocabulary_is_skipped():
     assert list(found.skipped) == ["embed/embedding"] and list(found.matrices) == ["mlp/kernel"]
 
 
-@pytest.mark.parametrize("worst, within", [(1e-2, 1e-6), (1e-4, 5e-6)])
+@pytest.mark.parametrize("worst, within", [(1e-2, 1e-6), (1e-4, 1e-5)])
 def test_without_float64_two_passes_in_float32_find_every_component(monkeypatch, worst, within):
     """As on a TPU; the first pass alone would leave 3 digits of the leading ones."""
     monkeypatch.setattr(rows_mesh, "has_float64", lambda mesh: False)

@@ -78,6 +78,7 @@ def call(made: History, words: list[str], place: Path) -> None:
     made.written.append({file.parent.name: file.stat().st_mtime_ns for file in made.path.glob("*/results.json")})
 
 
+@pytest.mark.slow
 def test_a_failed_cell_is_named_and_the_others_are_done(history):
     assert history.codes[0] == 1
     assert history.states[0] == {FIRST: "done", LATE_FIRST: "failed"}
@@ -85,6 +86,7 @@ def test_a_failed_cell_is_named_and_the_others_are_done(history):
     assert "1 of 2 cells failed" in error and f"{LATE_FIRST} (" in error and "--resume" in error
 
 
+@pytest.mark.slow
 def test_resume_skips_what_is_done(history):
     assert history.codes[1] == 0, history.said[1]
     assert "4 cells" in history.said[1] and "1 of them done" in history.said[1]
@@ -93,16 +95,19 @@ def test_resume_skips_what_is_done(history):
     assert history.written[1][FIRST] == history.written[0][FIRST]
 
 
+@pytest.mark.slow
 def test_a_killed_cell_comes_out_as_an_undisturbed_one(history):
     killed, undisturbed = history.results(FIRST), history.results(LATE_FIRST)
     assert killed["records"] == undisturbed["records"] and killed["verdict"] == undisturbed["verdict"]
     assert killed["records"] != history.results(SECOND)["records"]
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_for_another_seed_or_a_base_of_the_same_shape(history):
     assert history.compiled[0] and history.compiled[1] == history.compiled[0]
 
 
+@pytest.mark.slow
 def test_the_learning_rate_of_lora_is_chosen_once(history):
     first, second = (json.loads((history.path / name / "lora" / "rates.json").read_text()) for name in (FIRST, SECOND))
     assert len(first["searched"]) == 2 and not first["given"]
@@ -110,6 +115,7 @@ def test_the_learning_rate_of_lora_is_chosen_once(history):
     assert history.results(SECOND)["lora"]["learning_rate"] == first["learning_rate"]
 
 
+@pytest.mark.slow
 def test_seeds_differ_in_the_seed_alone(history):
     manifests = [json.loads((history.path / name / "manifest.json").read_text()) for name in (FIRST, SECOND)]
     configs = [manifest["verbs"]["run"]["config"] for manifest in manifests]
@@ -120,6 +126,7 @@ def test_seeds_differ_in_the_seed_alone(history):
     assert configs[0] == configs[1]
 
 
+@pytest.mark.slow
 def test_it_is_not_begun_anew_unasked(history, workshop, program):
     code, _, said = program("study", workshop / "made.yaml", "--out-path", history.path.parent)
     assert code == 2 and "already holds a study" in said and "--resume" in said

@@ -90,13 +90,14 @@ def test_accumulation_weighs_targets_not_parts(params, cfg, execution, tmp_path)
     np.testing.assert_allclose(*curves, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_remat_changes_nothing(params, cfg, execution, tmp_path):
     results = [finetune(params, cfg, CopyStream(), dataclasses.replace(QUICK, remat=remat, learning_rate=1e-3),
                         tmp_path / str(remat), execution=execution) for remat in (False, True)]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), *results)
 
 
-@pytest.mark.parametrize(("data", "fsdp", "accumulation"), [(8, 1, 1), (2, 4, 2)])
+@pytest.mark.parametrize(("data", "fsdp", "accumulation"), [pytest.param(8, 1, 1, marks=pytest.mark.slow), (2, 4, 2)])
 def test_eight_devices_follow_one(params, cfg, execution, tmp_path, data, fsdp, accumulation):
     if jax.device_count() != 8:
         pytest.skip("needs 8 (virtual) devices")
@@ -211,6 +212,7 @@ def test_one_compilation_per_batch_shape(params, cfg, execution, tmp_path, caplo
     assert sum("Finished XLA compilation of jit(step)" in message for message in messages) == 1
 
 
+@pytest.mark.slow
 def test_pretraining_learns_text(cfg, execution, tmp_path):
     settings = PretrainSettings(learning_rate=1e-2, batch_size=8, log_every=1, max_steps=40, epochs=9)
     tuned = pretrain(cfg, CopyStream(dense=True), settings, tmp_path, execution=execution)
