@@ -31,14 +31,16 @@ def one_device(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("shape", "scope", "accumulation"), [
-    pytest.param((8, 1, 1), "linear", 1, marks=pytest.mark.slow), ((1, 8, 1), "all", 1), ((2, 2, 2), "all", 2),
+    pytest.param((8, 1, 1), "linear", 1, marks=pytest.mark.slow), pytest.param((1, 8, 1), "all", 1, marks=pytest.mark.slow),
+    ((2, 2, 2), "all", 2),
     pytest.param((1, 1, 8), "linear", 2, marks=pytest.mark.slow), pytest.param((4, 1, 2), "all", 1, marks=pytest.mark.slow)])
 def test_the_loss_curve_is_that_of_one_device(one_device, tmp_path, shape, scope, accumulation):
     train(tmp_path, compute_mesh(*shape), scope=scope, accumulation=accumulation)
     np.testing.assert_allclose(losses(tmp_path), one_device(scope, accumulation), rtol=CLOSE)
 
 
-@pytest.mark.parametrize("shape", [(1, 2, 4), pytest.param((1, 4, 2), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(1, 2, 4), (1, 4, 2)])
 def test_sizes_that_do_not_divide_the_mesh(one_device, tmp_path, shape):
     tuned = flatten(train(tmp_path, compute_mesh(*shape), cfg=UNEVEN, scope="all"))
     np.testing.assert_allclose(losses(tmp_path), one_device("all", 1, UNEVEN), rtol=CLOSE)

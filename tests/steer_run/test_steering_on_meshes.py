@@ -32,8 +32,8 @@ def steered(place, mesh, config=CONFIG):
     return lines, {path: np.asarray(leaf) for path, leaf in flatten(done.params).items()}
 
 
-@pytest.mark.parametrize("shape", [(2, 2, 2), pytest.param((8, 1, 1), marks=pytest.mark.slow),
-                                   pytest.param((1, 4, 2), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(2, 2, 2), (8, 1, 1), (1, 4, 2)])
 def test_a_run_over_a_mesh_is_that_of_one_device(alone, tmp_path, shape):
     lines, weights = steered(tmp_path, compute_mesh(*shape))
     for name in ("primary", "constraint", "cos_mean", "rank_used", "align_f"):
