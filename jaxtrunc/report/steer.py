@@ -58,9 +58,10 @@ def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
     """What happened, as name and value."""
     last = results["last"]
     found = [("steps", str(results["steps"])), ("fired share of matrices, mean over steps", number(results["fired_share"], 3))]
-    names = {"primary": "primary loss", "constraint": "constraint", "cos_mean": "mean cosine", "rank_used": "rank where it fired",
-             "sti": "interference of the momenta", "sti_after": "interference of the orthogonalised halves",
+    names = {"primary": "primary loss", "constraint": "constraint", "cos_mean": "mean cosine"}
+    fired = {"rank_used": "rank", "sti": "interference of the momenta", "sti_after": "interference of the orthogonalised halves",
              "align_f": "alignment with the primary momentum", "align_g": "alignment with the constraint's"}
+    names |= {name: f"{text}, mean where it fired" for name, text in fired.items()}
     return found + [(f"last step: {text}", number(last[name], 3)) for name, text in names.items()]
 
 
@@ -81,8 +82,8 @@ def _losses(lines: list[dict[str, Any]]) -> Plot:
         axes.plot(steps, [line[name] for line in lines], color=canvas.COLOURS["top_k" if name == "primary" else "random_k"])
         axes.set(xlabel="step", ylabel="loss × weight", title=name)
     rows = [(line["step"], line["primary"], line["constraint"]) for line in lines]
-    return Plot("losses", "Both losses", "Of each step's own batch, with their weights.", figure, ("step", "primary", "constraint"),
-                rows)
+    caption = "Of each step's own batch, with their weights; in nats, but rmu and retention in squared units of the hidden states."
+    return Plot("losses", "Both losses", caption, figure, ("step", "primary", "constraint"), rows)
 
 
 def _conflicts(arrays: dict[str, np.ndarray], of: str) -> Plot:

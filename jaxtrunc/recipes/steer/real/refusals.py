@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from jaxtrunc.core.trees import Params
 from jaxtrunc.data.hashing import uniforms
 from jaxtrunc.data.refusal_rows import conversations, preferences, questions
-from jaxtrunc.recipes.steer.real.talk import Talk, data_directory, open_talk
+from jaxtrunc.recipes.steer.real.talk import Talk, data_directory, enough, open_talk
 from jaxtrunc.recipes.steer.task import Direction, Split, SteerTask, TaskSettings
 
 TEMPLATES = 5
@@ -33,6 +33,7 @@ def refusals(settings: TaskSettings, here: Path, place: Path, mesh: Mesh | None)
     chosen = preferences(advbench, TEMPLATES, training=True)[:settings.rows]
     helpful = sorted(conversations([folder / "instructions_small" / name for name in INSTRUCTIONS]),
                      key=lambda row: uniforms(f"{settings.seed}/{row['prompt']}"))
+    enough(helpful, 2 * HELD_OUT, "answered instructions, for so many are held out", folder / "instructions_small")
     held, trained = helpful[:2 * HELD_OUT], helpful[2 * HELD_OUT:]
     prompts = [row["prompt"] for row in chosen]
     pairs = talk.table("chosen", prompts, [row["chosen"] for row in chosen]) | talk.table(
@@ -42,6 +43,9 @@ def refusals(settings: TaskSettings, here: Path, place: Path, mesh: Mesh | None)
     xstest = {wanted: [row["prompt"] for row in tested if row["set"] == "xstest" and row["expected"] == wanted]
               for wanted in ("refuse", "comply")}
     unseen = [row["prompt"] for row in tested if row["set"] == "advbench"]
+    enough(unseen, 0, "goals whose hash puts them among the fifth that is held out", advbench)
+    for label, wanted in (("unsafe", "refuse"), ("safe", "comply")):
+        enough(xstest[wanted], 0, f"prompts labelled {label}", folder / "xstest/prompts.jsonl")
     asked = {"validation": _asked(talk, unseen, [row["prompt"] for row in held[:HELD_OUT]], held[:HELD_OUT]),
              "test": _asked(talk, xstest["refuse"], xstest["comply"], held[HELD_OUT:])}
 

@@ -93,6 +93,12 @@ def column_rows(path: Path, *columns: str) -> list[Mapping[str, Any]]:
     return found
 
 
+def enough(rows: Sequence[Any], more_than: int, what: str, where: Path) -> None:
+    """Refuse rows that are too few to train on and to measure: `InputError` names file and number."""
+    if len(rows) <= more_than:
+        raise InputError(f"{where}: expected more than {more_than} {what}, found {len(rows)}")
+
+
 @partial(jax.jit, static_argnames="cfg")
 def _said(params: Params, tokens: Any, labels: Any, *, cfg: DecoderConfig) -> jax.Array:
     logits = model_logits(params, tokens, cfg=cfg, execution=Execution())

@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxtrunc.core.trees import Params
-from jaxtrunc.recipes.steer.real.talk import Talk, column_rows, data_directory, open_talk
+from jaxtrunc.recipes.steer.real.talk import Talk, column_rows, data_directory, enough, open_talk
 from jaxtrunc.recipes.steer.task import Direction, Split, SteerTask, TaskSettings
 
 ROWS = 200
@@ -28,6 +28,9 @@ def tofu(settings: TaskSettings, here: Path, place: Path, mesh: Mesh | None) -> 
     rng = np.random.default_rng(settings.seed)
     forget, retain = (_drawn(column_rows(folder / f"{name}.jsonl.gz", "question", "answer"), count, rng)
                       for name, count in (("forget", rows), ("retain", rows + 2 * HELD_OUT)))
+    enough(forget, 1, "pairs, for every other one is measured in each split", folder / "forget.jsonl.gz")
+    enough(retain, 2 * HELD_OUT, "pairs, for so many are held out", folder / "retain.jsonl.gz")
+    rows = len(retain) - 2 * HELD_OUT  # fewer than were asked for where the file is short
     tables = {"forget": _table(talk, "forget", forget), "retain": _table(talk, "retain", retain[:rows])}
     asked = {"validation": (forget[::2], retain[rows:rows + HELD_OUT]), "test": (forget[1::2], retain[rows + HELD_OUT:])}
     measured = {split: [_table(talk, "asked", side) for side in sides] for split, sides in asked.items()}
